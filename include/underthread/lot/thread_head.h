@@ -1,0 +1,28 @@
+// The two words of a thread's record that inline code reads: who a lock word should name, and
+// whether an interrupt waits. The rest of the record is src/lot/thread_record.h's; this much is
+// public because `Lock::acquire` is one compare-and-swap in the caller's own code.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+namespace underthread::lot {
+
+struct ThreadHead {
+  /// What this thread writes into the word of a lock that it holds: its record's index and
+  /// generation, above the flag bits (see lock.h). Never 0. Constant while the thread lives, and read
+  /// only by that thread.
+  std::uint32_t holder = 0;
+
+  /// Nonzero: something may wait for this thread's next safe point. Set by anyone (a signal handler
+  /// too), cleared by the thread itself. `lot::interrupt` argues its ordering.
+  std::atomic<std::uint32_t> pending{0};
+};
+
+/// This thread's record, or null until the thread first needs one. The core's only thread-local.
+///
+/// initial-exec: one load relative to the thread pointer and no call, also when the library is part
+/// of a module that was loaded late (eight bytes of the reserve that the C library keeps for that).
+[[gnu::tls_model("initial-exec")]] extern constinit thread_local ThreadHead* this_thread;
+
+}  // namespace underthread::lot

@@ -1,0 +1,104 @@
+// RLock: a lock that its holder may acquire again, and that only its holder may release (Python's
+// `threading.RLock`). Eight bytes: a Lock, and how often it is held.
+#pragma once
+
+#include <underthread/lock.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <limits>
+
+namespace underthread {
+
+class RLock {
+ public:
+  constexpr RLock() noexcept = default;
+  RLock(const RLock&) = delete;
+  RLock& operator=(const RLock&) = delete;
+
+  /// As Lock::acquire; at once, and always true, for the thread that holds it already.
+  /// @throws std::overflow_error "Internal lock count overflowed": held 4,294,967,295 times
+  bool acquire(bool blocking = true, Timeout timeout = -1) {
+    const lot::ThreadHead* me = lot::this_thread;
+    // relaxed: a hint, as in Lock::acquire.
+    if (blocking && timeout.is_forever() && me && me->pending.load(std::memory_order_relaxed) == 0 &&
+        enter())
+      return true;
+    return acquire_with_interrupts(blocking, timeout);
+  }
+
+  /// Ends one hold; unlocks at the last.
+  /// @throws error "cannot release un-acquired lock": the caller does not hold it
+  void release() {
+    if (!lock_.is_mine()) refuse_release();
+    const std::uint32_t count = count_.load(std::memory_order_relaxed);
+    count_.store(count - 1, std::memory_order_relaxed);
+    if (count == 1) lock_.give_up(Hold::scoped);
+  }
+
+  /// True while anyone holds it.
+  bool locked() const noexcept { return lock_.locked(); }
+  /// The ident of the thread that holds it; 0 when it is unlocked or that thread has ended.
+  Ident owner() const noexcept { return lock_.owner(); }
+  /// How often its holder has acquired it; 0 when it is unlocked.
+  std::uint32_t count() const noexcept { return count_.load(std::memory_order_relaxed); }
+  /// True when the calling thread holds it (Python: `_is_owned`).
+  bool is_mine() const noexcept { return lock_.is_mine(); }
+
+  // The standard's Lockable; see lock.h.
+  void lock() {
+    if (!enter()) lock_until(lot::never);
+  }
+  void unlock() { release(); }
+  bool try_lock() { return enter(); }
+  template <class Rep, class Period>
+  bool try_lock_for(const std::chrono::duration<Rep, Period>& duration) {
+    return lock_until(moment_after(duration));
+  }
+  template <class Clock, class Duration>
+  bool try_lock_until(const std::chrono::time_point<Clock, Duration>& when) {
+    return attempt_until(when, [this](std::int64_t moment) { return lock_until(moment); });
+  }
+
+  // For bindings; see lock.h.
+
+  /// Acquires it if that needs no wait.
+  /// @throws std::overflow_error as `acquire`
+  bool enter() {
+    if (!lock_.is_mine()) return lock_.try_acquire(Hold::scoped) && hold_once();
+    const std::uint32_t count = count_.load(std::memory_order_relaxed);
+    if (count == std::numeric_limits<std::uint32_t>::max()) refuse_overflow();
+    count_.store(count + 1, std::memory_order_relaxed);
+    return true;
+  }
+  lot::WaitEnd acquire(lot::Wait& wait);
+  /// Unlocks however often it is held and returns that number, for `acquire_restore` (Python:
+  /// `_release_save`, which Condition.wait needs).
+  /// @throws error "cannot release un-acquired lock"
+  std::uint32_t release_save();
+  /// Waits, uninterrupted, and holds it `count` times, at least 1.
+  void acquire_restore(std::uint32_t count);
+  void at_fork_reinit() noexcept {
+    count_.store(0, std::memory_order_relaxed);
+    lock_.at_fork_reinit();
+  }
+
+ private:
+  bool acquire_with_interrupts(bool blocking, Timeout timeout);
+  bool lock_until(std::int64_t moment);
+  bool hold_once() noexcept {
+    count_.store(1, std::memory_order_relaxed);
+    return true;
+  }
+  [[noreturn]] static void refuse_release();
+  [[noreturn]] static void refuse_overflow();
+
+  Lock lock_;
+  // Written only by the holder; relaxed because others read it only to show it.
+  std::atomic<std::uint32_t> count_{0};
+};
+
+static_assert(sizeof(RLock) == 8);
+
+}  // namespace underthread

@@ -1,0 +1,13 @@
+// underthread: Python's `_thread` in C++20. This header is the whole of it.
+#pragma once
+
+#include <underthread/deadline.h>
+#include <underthread/errors.h>
+#include <underthread/ident.h>
+#include <underthread/interrupt.h>
+#include <underthread/lock.h>
+#include <underthread/rlock.h>
+#include <underthread/run_main.h>
+#include <underthread/signals.h>
+#include <underthread/sleep.h>
+#include <underthread/thread.h>
