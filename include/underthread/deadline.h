@@ -24,12 +24,13 @@ class Timeout {
  public:
   /// Seconds. -1 waits for ever (document: `lock.acquire`).
   template <class Number>
-    requires(std::is_arithmetic_v<Number> && !std::same_as<Number, bool>)
-  constexpr Timeout(Number seconds) noexcept {
+  requires(std::is_arithmetic_v<Number> &&
+           !std::same_as<Number, bool>) constexpr Timeout(Number seconds) noexcept {
     if (seconds == Number(-1) && std::is_signed_v<Number>) return;
     set(static_cast<double>(seconds));
     if constexpr (std::integral<Number>)
-      if (said_ == Said::this_long) nanoseconds_ = static_cast<std::int64_t>(seconds) * 1'000'000'000;
+      if (said_ == Said::this_long)
+        nanoseconds_ = static_cast<std::int64_t>(seconds) * 1'000'000'000;
   }
 
   /// A duration. Here -1 s is negative like any other: time left that was worked out and came out
@@ -89,7 +90,8 @@ std::int64_t moment_after(const std::chrono::duration<Rep, Period>& duration) no
 
 /// The same moment on our clock, which counts with steady_clock.
 template <class Duration>
-std::int64_t moment_of(const std::chrono::time_point<std::chrono::steady_clock, Duration>& when) noexcept {
+std::int64_t moment_of(
+    const std::chrono::time_point<std::chrono::steady_clock, Duration>& when) noexcept {
   using namespace std::chrono;
   const auto since = when.time_since_epoch();
   if (!(since > since.zero())) return 0;
@@ -97,8 +99,8 @@ std::int64_t moment_of(const std::chrono::time_point<std::chrono::steady_clock, 
   return ceil<nanoseconds>(since).count();
 }
 
-/// Gives `attempt` our moment for `when` and returns what it returned: true for success. A clock other
-/// than steady_clock can be set while we wait, so it is asked again after every failure.
+/// Gives `attempt` our moment for `when` and returns what it returned: true for success. A clock
+/// other than steady_clock can be set while we wait, so it is asked again after every failure.
 template <class Clock, class Duration, class Attempt>
 bool attempt_until(const std::chrono::time_point<Clock, Duration>& when, Attempt attempt) {
   if constexpr (std::same_as<Clock, std::chrono::steady_clock>) {

@@ -4,16 +4,25 @@
 #pragma once
 
 #include <underthread/ident.h>
+#include <underthread/lot/thread_head.h>
 
+#include <atomic>
 #include <exception>
 
 namespace underthread {
+
+/// `check_interrupts` where something may be pending.
+void deliver_interrupts();
 
 /// A safe point: runs the handlers of signals that have arrived (main thread) and throws what
 /// `interrupt` sent to this thread, one exception a call, first sent first. What does not get its
 /// turn, because something before it was thrown, stays pending. Does nothing while interrupts are
 /// held off.
-void check_interrupts();
+inline void check_interrupts() {
+  const lot::ThreadHead* me = lot::this_thread;
+  // relaxed: a hint; one that this load misses is found at the next safe point.
+  if (me && me->pending.load(std::memory_order_relaxed) != 0) deliver_interrupts();
+}
 
 /// Sends `exception` to a thread, to be thrown at its next safe point. False: no thread of that
 /// ident is known (a thread that we did not start is known from its first use of the library on).

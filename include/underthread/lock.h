@@ -52,16 +52,17 @@ class Lock {
   Lock(const Lock&) = delete;
   Lock& operator=(const Lock&) = delete;
 
-  /// Takes the lock as a bare hold; true when it did. `timeout` is in seconds or a duration, -1 (the
-  /// default) waits for ever. A safe point: interrupts that are due are delivered here, before the
-  /// lock is taken, and cut a wait short. What a handler throws leaves from here, without the lock.
+  /// Takes the lock as a bare hold; true when it did. `timeout` is in seconds or a duration, -1
+  /// (the default) waits for ever. A safe point: interrupts that are due are delivered here, before
+  /// the lock is taken, and cut a wait short. What a handler throws leaves from here, without the
+  /// lock.
   /// @throws as Timeout::deadline, and whatever an interrupt delivers
   bool acquire(bool blocking = true, Timeout timeout = -1) {
     lot::ThreadHead* me = lot::this_thread;
-    // relaxed: a hint. An interrupt that this load misses is seen at the next safe point, or ends the
-    // wait if there is one.
-    if (blocking && timeout.is_forever() && me && me->pending.load(std::memory_order_relaxed) == 0 &&
-        take(me->holder))
+    // relaxed: a hint. An interrupt that this load misses is seen at the next safe point, or ends
+    // the wait if there is one.
+    if (blocking && timeout.is_forever() && me &&
+        me->pending.load(std::memory_order_relaxed) == 0 && take(me->holder))
       return true;
     return acquire_with_interrupts(blocking, timeout);
   }
@@ -119,7 +120,8 @@ class Lock {
     std::uint32_t mine = me ? me->holder | static_cast<std::uint32_t>(expected) : parked;
     // release: what was done under the lock is seen by whoever takes it next (their acquire).
     // One compare-and-swap and no load before it: a load costs a third of the uncontended pair.
-    if (!word_.compare_exchange_strong(mine, 0, std::memory_order_release, std::memory_order_relaxed))
+    if (!word_.compare_exchange_strong(mine, 0, std::memory_order_release,
+                                       std::memory_order_relaxed))
       release_slow();
   }
 
@@ -159,6 +161,8 @@ static_assert(sizeof(Lock) == 4);
 using LockType = Lock;
 
 /// A new lock, unlocked (document: `_thread.allocate_lock`).
-inline Lock allocate_lock() { return Lock(); }
+inline Lock allocate_lock() {
+  return Lock();
+}
 
 }  // namespace underthread

@@ -22,8 +22,8 @@ class RLock {
   bool acquire(bool blocking = true, Timeout timeout = -1) {
     const lot::ThreadHead* me = lot::this_thread;
     // relaxed: a hint, as in Lock::acquire.
-    if (blocking && timeout.is_forever() && me && me->pending.load(std::memory_order_relaxed) == 0 &&
-        enter())
+    if (blocking && timeout.is_forever() && me &&
+        me->pending.load(std::memory_order_relaxed) == 0 && enter())
       return true;
     return acquire_with_interrupts(blocking, timeout);
   }

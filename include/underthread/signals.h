@@ -1,13 +1,15 @@
 // Signals as ordinary code: handlers run in the main thread, at safe points, and may do anything.
 //
-// Safe points are `acquire`, `join`, `sleep_for`, `sleep_until` and `check_interrupts`. A main thread
-// that waits at one notices at once. The main thread is the one that ran `main`; in the child of a
-// fork it is the one that forked.
+// Safe points are `acquire`, `join`, `sleep_for`, `sleep_until` and `check_interrupts`. A main
+// thread that waits at one notices at once. The main thread is the one that ran `main`; in the
+// child of a fork it is the one that forked.
 #pragma once
 
 #include <csignal>
 #include <functional>
 #include <memory>
+#include <type_traits>
+#include <utility>
 
 namespace underthread {
 
@@ -24,14 +26,14 @@ inline constexpr struct Ignore {
 class Handler {
  public:
   Handler(DefaultAction) {}
-  Handler(Ignore) : kind_(Kind::ignore) {}
+  Handler(Ignore) : kind_(Kind::ignored) {}
   Handler(void (*function)(int));  ///< SIG_DFL and SIG_IGN are understood; null is SIG_DFL
   template <class F>
-    requires std::is_invocable_v<F&, int> && (!std::is_convertible_v<F, void (*)(int)>)
-  Handler(F function) : Handler(std::make_shared<std::function<void(int)>>(std::move(function))) {}
+  requires(std::is_invocable_v<F&, int> && !std::is_same_v<F, Handler>) Handler(F function)
+      : Handler(from(std::move(function))) {}
 
-  /// True of a handler that this library did not set: it was there before. Setting it again puts the
-  /// very same one back.
+  /// True of a handler that this library did not set: it was there before. Setting it again puts
+  /// the very same one back.
   bool is_foreign() const noexcept { return kind_ == Kind::foreign; }
 
   friend bool operator==(const Handler& a, const Handler& b) {
@@ -40,11 +42,18 @@ class Handler {
 
  private:
   friend class HandlerTable;
-  enum class Kind { default_action, ignore, function, object, foreign };
+  enum class Kind { system_default, ignored, function, object, foreign };
   explicit Handler(std::shared_ptr<std::function<void(int)>> object);
+  template <class F>
+  static Handler from(F function) {
+    if constexpr (std::is_convertible_v<F, void (*)(int)>)
+      return Handler(static_cast<void (*)(int)>(function));
+    else
+      return Handler(std::make_shared<std::function<void(int)>>(std::move(function)));
+  }
   explicit Handler(Kind kind) : kind_(kind) {}
 
-  Kind kind_ = Kind::default_action;
+  Kind kind_ = Kind::system_default;
   void (*function_)(int) = nullptr;
   std::shared_ptr<std::function<void(int)>> object_;
 };

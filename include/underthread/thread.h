@@ -2,8 +2,8 @@
 // can be joined (`Thread`).
 //
 // A thread ends when its function returns, silently; by SystemExit, silently; or by any other
-// exception, which goes to the excepthook and, for a Thread, to whoever joins. The process lives on.
-// Forced unwinding (pthread_exit, pthread_cancel by others) passes through and ends the thread.
+// exception, which goes to the excepthook and, for a Thread, to whoever joins. The process lives
+// on. Forced unwinding (pthread_exit, pthread_cancel by others) passes through and ends the thread.
 #pragma once
 
 #include <underthread/deadline.h>
@@ -54,8 +54,8 @@ class ThreadFunction {
 Ident start_new_thread(std::unique_ptr<ThreadFunction> function);
 
 template <class F, class... A>
-  requires(!std::is_convertible_v<F &&, std::unique_ptr<ThreadFunction>>)
-Ident start_new_thread(F&& function, A&&... arguments) {
+requires(!std::is_convertible_v<F&&, std::unique_ptr<ThreadFunction>>) Ident
+    start_new_thread(F&& function, A&&... arguments) {
   return start_new_thread(
       ThreadFunction::copy_of(std::forward<F>(function), std::forward<A>(arguments)...));
 }
@@ -78,9 +78,9 @@ class Thread {
   /// Runs a decayed copy of `function` and `arguments` in a new thread.
   /// @throws error as `start_new_thread`; std::invalid_argument as `stack_size(std::size_t)`
   template <class F, class... A>
-    requires(!std::is_same_v<std::remove_cvref_t<F>, Thread> &&
-             !std::is_same_v<std::remove_cvref_t<F>, ThreadOptions>)
-  explicit Thread(F&& function, A&&... arguments)
+  requires(!std::is_same_v<std::remove_cvref_t<F>, Thread> &&
+           !std::is_same_v<std::remove_cvref_t<F>, ThreadOptions>) explicit Thread(F&& function,
+                                                                                   A&&... arguments)
       : Thread(ThreadOptions{}, std::forward<F>(function), std::forward<A>(arguments)...) {}
 
   template <class F, class... A>
@@ -144,11 +144,12 @@ struct ExceptHookArgs {
 using ExceptHook = std::function<void(const ExceptHookArgs&)>;
 
 /// Sets what happens to an exception that leaves a thread's function, other than SystemExit, and
-/// returns what was set before. Empty, and so at the start: one line on stderr. The hook runs in the
-/// thread that ends; what it throws is reported on stderr and goes no further.
+/// returns what was set before. Empty, and so at the start: one line on stderr. The hook runs in
+/// the thread that ends; what it throws is reported on stderr and goes no further.
 ExceptHook set_excepthook(ExceptHook hook);
 
-/// The stack size of new threads, in bytes; 0: the system's default (document: `_thread.stack_size`).
+/// The stack size of new threads, in bytes; 0: the system's default (document:
+/// `_thread.stack_size`).
 std::size_t stack_size() noexcept;
 
 /// Sets it for threads started from now on and returns what it was: 0, or at least 32,768. Rounded

@@ -10,8 +10,8 @@ namespace underthread::lot {
 
 struct ThreadHead {
   /// What this thread writes into the word of a lock that it holds: its record's index and
-  /// generation, above the flag bits (see lock.h). Never 0. Constant while the thread lives, and read
-  /// only by that thread.
+  /// generation, above the flag bits (see lock.h). Never 0. Constant while the thread lives, and
+  /// read only by that thread.
   std::uint32_t holder = 0;
 
   /// Nonzero: something may wait for this thread's next safe point. Set by anyone (a signal handler
