@@ -1,0 +1,50 @@
+#include "lot/fork.h"
+
+#include <array>
+
+#include "lot/parking_lot.h"
+#include "lot/thread_record.h"
+#include "os/fatal.h"
+#include "os/native_thread.h"
+
+namespace underthread::lot {
+
+constinit std::atomic<std::uint32_t> fork_count{0};
+constinit Mutex settings;
+
+namespace {
+
+// Filled from the front, never emptied. release when set, acquire when called: what the function
+// relies on was written before.
+constinit std::array<std::atomic<void (*)()>, 8> forgets{};
+
+}  // namespace
+
+void call_in_fork_child(void (*forget)()) noexcept {
+  for (auto& place : forgets) {
+    void (*found)() = nullptr;
+    if (place.compare_exchange_strong(found, forget, std::memory_order_release,
+                                      std::memory_order_relaxed) ||
+        found == forget)
+      return;
+  }
+  os::fatal("too many functions to call in a fork's child");
+}
+
+int watch_forks() noexcept {
+  return os::call_at_fork([] { settings.lock(); }, [] { settings.unlock(); },
+                          [] {
+                            settings.forget();
+                            after_fork_in_child();
+                          });
+}
+
+void after_fork_in_child() noexcept {
+  fork_count.fetch_add(1, std::memory_order_relaxed);
+  forget_waiters();
+  keep_only(static_cast<ThreadRecord*>(this_thread));
+  for (auto& place : forgets)
+    if (void (*forget)() = place.load(std::memory_order_acquire)) forget();
+}
+
+}  // namespace underthread::lot

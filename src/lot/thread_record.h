@@ -1,0 +1,168 @@
+// ThreadRecord: what the process knows of a thread. And the registry that they are in.
+//
+// Records live in memory that is never unmapped and are used again, by generation: any thread, and
+// a signal handler, may read one at any time, and finds by `live` whether it is still about the
+// thread it asked for.
+//
+//   free      live = 0, in the free list                  a number in the pool, nobody's
+//   reserved  live = 0, holder set                        `reserve`: a thread is about to start
+//   live      live = holder, in the registry by its ident `adopt`, by the thread itself, or
+//                                                         `announce`, by its parent: the first does
+//                                                         it
+//   free                                                  the thread has ended: `thread_ended`
+//
+// A thread that we did not start gets its record at `attach`, when it first needs one.
+#pragma once
+
+#include <underthread/lot/thread_head.h>
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "lot/callback.h"
+#include "lot/treap.h"
+#include "os/parker.h"
+
+namespace underthread::lot {
+
+struct ThreadRecord;
+
+/// A thread's place in the queue of the key it waits for. All of it is guarded by the key's bucket.
+struct Waiter : TreapNode {
+  ThreadRecord* thread = nullptr;
+  Waiter* next = nullptr;  ///< behind this one in the queue
+  Waiter* prev = nullptr;
+  Waiter* last = nullptr;    ///< end of the queue; kept by the first alone
+  std::int64_t since = 0;    ///< when its wait began, ns of the monotonic clock; queue order
+  std::uint32_t token = 0;   ///< what `park` was given, for whoever unparks
+  bool queued = false;       ///< false: not waiting, or chosen and about to be woken
+  bool handed_over = false;  ///< chosen, and given what it waited for
+};
+
+/// Something sent to a thread, which it takes at a safe point. What it carries is the sender's
+/// business; one that its thread did not live to take is deleted.
+struct Letter {
+  Letter() = default;
+  Letter(const Letter&) = delete;
+  Letter& operator=(const Letter&) = delete;
+  virtual ~Letter() = default;
+  Letter* next = nullptr;
+};
+
+/// The holder field of a lock word: a record's index and generation, above the two flag bits.
+inline constexpr int holder_shift = 2;
+inline constexpr int generation_bits = 10;
+inline constexpr int index_bits = 20;
+static_assert(holder_shift + generation_bits + index_bits == 32);
+
+struct alignas(64) ThreadRecord : ThreadHead {
+  os::Parker parker;
+
+  /// `holder` while the thread lives, else 0. Ordering: see `ident_of`.
+  std::atomic<std::uint32_t> live{0};
+  std::atomic<std::uintptr_t> ident{0};
+  /// 0 until the thread runs. Relaxed: a number on its own.
+  std::atomic<std::uint64_t> native_id{0};
+
+  /// The key that the thread waits for and since when (ns of the monotonic clock); null: it does
+  /// not wait. To look at, not to rely on; relaxed.
+  std::atomic<const void*> waits_for{nullptr};
+  std::atomic<std::int64_t> waits_since{0};
+
+  Waiter waiter;
+
+  /// How many scopes hold interrupts off. The thread's own.
+  std::uint32_t interrupts_held = 0;
+  /// Sent, first sent first. Guarded by the registry.
+  Letter* letters = nullptr;
+
+  /// Called in the thread when it ends, if set. The thread's own.
+  void (*at_end)(void*) = nullptr;
+  void* at_end_argument = nullptr;
+
+  /// 31 bytes of the thread's name, in words so that others may read them while they change.
+  std::array<std::atomic<std::uint64_t>, 4> name{};
+
+  /// The rest is the registry's.
+  std::uint32_t index = 0;
+  std::uint32_t generation = 0;
+  ThreadRecord* next_free = nullptr;
+  struct ByIdent : TreapNode {
+    ThreadRecord* record = nullptr;
+  } by_ident;
+};
+
+/// The calling thread's record, attached if need be. Null: there is no memory for it, or 1,048,575
+/// are in use.
+ThreadRecord* attach() noexcept;
+inline ThreadRecord* current() noexcept {
+  return this_thread ? static_cast<ThreadRecord*>(this_thread) : attach();
+}
+
+/// A record for a thread that is about to start; null as `attach`.
+ThreadRecord* reserve() noexcept;
+/// The thread did not start.
+void cancel(ThreadRecord& record) noexcept;
+/// In the new thread: makes the reserved record its own.
+void adopt(ThreadRecord& record) noexcept;
+/// In the parent: from now on the thread can be found by its ident. `holder` is the record's as it
+/// was reserved: the thread may have ended by now, and its record be another's.
+void announce(ThreadRecord& record, std::uint32_t holder, std::uintptr_t ident) noexcept;
+
+/// Calls `found` with the live record of that ident, under the registry's mutex, so the thread
+/// cannot end meanwhile; returns it (then without that promise), or null.
+ThreadRecord* find(std::uintptr_t ident, Callback<void(ThreadRecord&)> found) noexcept;
+
+/// The ident of the thread that a lock word names; 0: it has ended, or never was, or did not
+/// survive a fork.
+std::uintptr_t ident_of(std::uint32_t holder) noexcept;
+inline bool is_alive(std::uint32_t holder) noexcept {
+  return ident_of(holder) != 0;
+}
+
+/// How many threads are known: ours that live, and others that have used the library.
+std::size_t live_count() noexcept;
+
+void set_name(ThreadRecord& record, const std::string& name) noexcept;
+std::string name_of(const ThreadRecord& record);
+
+// --- Interrupts
+
+/// Makes `thread` look around at its next safe point, and at once if it waits in a way that
+/// interrupts may end. Async-signal-safe. What it is to find must have been written before.
+///
+/// Lossless: `pending` is set before the poke, and `park` arms the parker before it reads
+/// `pending`. Both are read-modify-writes of the parker's word: if the poke comes first there,
+/// `arm` acquires what it released and `park` sees `pending`; if it comes second, it is still in
+/// the word when the thread would fall asleep. release: what was written before is seen by who
+/// takes `pending`.
+inline void interrupt(ThreadRecord& thread) noexcept {
+  thread.pending.store(1, std::memory_order_release);
+  thread.parker.poke();
+}
+
+/// At a safe point of the thread itself: true if it was interrupted since it last asked.
+inline bool take_pending(ThreadRecord& me) noexcept {
+  // acquire: pairs with `interrupt`. An exchange, so that what comes after it is not wiped out.
+  return me.pending.exchange(0, std::memory_order_acquire) != 0;
+}
+
+/// Sends a letter to the thread of that ident and interrupts it. False, and the letter is still the
+/// caller's: no such thread.
+bool send(std::uintptr_t ident, Letter& letter) noexcept;
+/// The oldest letter, now the caller's; null: none. `more`: others are left.
+Letter* take_letter(ThreadRecord& me, bool& more) noexcept;
+
+/// The main thread's record: where signal handlers run. Null until `become_main`, and when it
+/// ended. acquire/release: whoever finds it finds it whole.
+extern constinit std::atomic<ThreadRecord*> main_thread;
+void become_main(ThreadRecord& me) noexcept;
+
+/// In the child of a fork: this thread is the only one, and main. All others' records are free, in
+/// a new generation. See fork.h.
+void keep_only(ThreadRecord* me) noexcept;
+
+}  // namespace underthread::lot
