@@ -1,0 +1,36 @@
+#include "latch.h"
+
+#include "lot/parking_lot.h"
+
+namespace underthread {
+
+void Latch::set() noexcept {
+  // release: pairs with is_set and wait. A waiter that has set `awaited` either is in the queue by
+  // the time we have its bucket, or sees `set_word` when it validates under it.
+  if (word_.exchange(set_word, std::memory_order_release) == awaited) lot::unpark_all(&word_);
+}
+
+lot::WaitEnd Latch::wait(lot::ThreadRecord& me, lot::Wait& wait) noexcept {
+  for (;;) {
+    std::uint32_t word = unset;
+    // acquire where it is set already; relaxed to announce ourselves.
+    if (!word_.compare_exchange_strong(word, awaited, std::memory_order_relaxed,
+                                       std::memory_order_acquire) &&
+        word == set_word)
+      return lot::WaitEnd::done;
+    if (wait.until <= 0) return lot::WaitEnd::timed_out;
+    const auto not_yet = [this] { return word_.load(std::memory_order_relaxed) == awaited; };
+    switch (lot::park(me, &word_, not_yet, wait)) {
+      case lot::ParkEnd::unparked:
+      case lot::ParkEnd::handed_over:
+      case lot::ParkEnd::refused:
+        break;
+      case lot::ParkEnd::timed_out:
+        return lot::WaitEnd::timed_out;
+      case lot::ParkEnd::interrupted:
+        return lot::WaitEnd::interrupted;
+    }
+  }
+}
+
+}  // namespace underthread

@@ -1,0 +1,127 @@
+#include <underthread/errors.h>
+#include <underthread/lock.h>
+
+#include "lot/parking_lot.h"
+#include "os/futex.h"
+#include "safe_point.h"
+
+namespace underthread {
+namespace {
+
+/// A waiter that has waited this long is handed the lock; before, whoever comes first takes it. ns.
+/// The bound of CPython's own mutex: short enough to be fair, long enough that hand-offs, which
+/// cost the new holder its wake-up while nobody else may enter, stay rare.
+constexpr std::int64_t fair_after = 1'000'000;
+
+}  // namespace
+
+lot::WaitEnd Lock::acquire(Hold hold, lot::Wait& wait) {
+  lot::ThreadRecord& me = current_thread();
+  const std::uint32_t mine = me.holder | static_cast<std::uint32_t>(hold);
+  const bool only_try = wait.until <= 0;
+  std::uint32_t spins = only_try ? 0 : os::spin_limit;
+  for (;;) {
+    // relaxed: only the compare-and-swap that takes the lock needs to see what was done under it.
+    std::uint32_t word = word_.load(std::memory_order_relaxed);
+
+    // Unlocked. After a wake-up this comes before any giving up: the wake-up was this lock's only
+    // one, and whoever else waits counts on its being used.
+    if (holder_of(word) == 0) {
+      if (word_.compare_exchange_weak(word, mine | (word & parked), std::memory_order_acquire,
+                                      std::memory_order_relaxed))
+        return lot::WaitEnd::done;
+      continue;
+    }
+
+    if (only_try) return lot::WaitEnd::timed_out;
+
+    if (!(word & parked)) {
+      // Held, nobody asleep: it may be released any moment. With somebody asleep it is their turn.
+      if (spins > 0) {
+        --spins;
+        os::relax();
+        continue;
+      }
+      // relaxed: the bit tells a releaser to look into the lot, and the lot's bucket orders the
+      // rest.
+      if (!word_.compare_exchange_weak(word, word | parked, std::memory_order_relaxed,
+                                       std::memory_order_relaxed))
+        continue;
+    }
+
+    const auto still_locked = [this] {
+      // relaxed: while it is locked and the bit set, only a release under this bucket changes it.
+      const std::uint32_t now = word_.load(std::memory_order_relaxed);
+      return holder_of(now) != 0 && (now & parked);
+    };
+    switch (lot::park(me, &word_, still_locked, wait, mine)) {
+      case lot::ParkEnd::handed_over:
+        // Our name was written by the releaser; what it did under the lock came with the wake.
+        return lot::WaitEnd::done;
+      case lot::ParkEnd::unparked:
+      case lot::ParkEnd::refused:
+        break;
+      case lot::ParkEnd::timed_out:
+        return lot::WaitEnd::timed_out;
+      case lot::ParkEnd::interrupted:
+        return lot::WaitEnd::interrupted;
+    }
+  }
+}
+
+void Lock::release_slow() {
+  std::uint32_t word = word_.load(std::memory_order_relaxed);
+  for (;;) {
+    if (holder_of(word) == 0) throw error("release unlocked lock");
+
+    // Nobody waits: another thread's hold, or one of the other kind.
+    if (!(word & parked)) {
+      // release: as in give_up.
+      if (word_.compare_exchange_weak(word, 0, std::memory_order_release,
+                                      std::memory_order_relaxed))
+        return;
+      continue;
+    }
+
+    bool released = false;
+    lot::unpark_one(&word_, [&](const lot::Waiter* first, bool more) {
+      word = word_.load(std::memory_order_relaxed);
+      // Somebody else released it since we looked. Look again, outside.
+      if (holder_of(word) == 0 || !(word & parked)) return lot::Choice::leave;
+      released = true;
+      const std::uint32_t rest = more ? parked : 0;
+      if (first && os::now() - first->since >= fair_after) {
+        // relaxed: the new holder learns of it by its wake-up, which releases all that we did;
+        // nobody else takes it before the new holder's own release.
+        word_.store(first->token | rest, std::memory_order_relaxed);
+        return lot::Choice::hand_over;
+      }
+      // release: whoever comes first takes it, the woken one or another.
+      word_.store(rest, std::memory_order_release);
+      return lot::Choice::wake;
+    });
+    if (released) return;
+  }
+}
+
+bool Lock::acquire_with_interrupts(bool blocking, Timeout timeout) {
+  const std::int64_t until = timeout.deadline(blocking);
+  return wait_at_safe_point(
+      until, [this](lot::ThreadRecord&, lot::Wait& wait) { return acquire(Hold::bare, wait); });
+}
+
+bool Lock::lock_until(std::int64_t moment) {
+  lot::Wait wait{.until = moment};
+  return acquire(Hold::scoped, wait) == lot::WaitEnd::done;
+}
+
+bool Lock::try_acquire_slow(Hold hold) {
+  lot::Wait wait{.until = 0};
+  return acquire(hold, wait) == lot::WaitEnd::done;
+}
+
+Ident Lock::owner() const noexcept {
+  return lot::ident_of(holder_of(word_.load(std::memory_order_relaxed)));
+}
+
+}  // namespace underthread
