@@ -1,0 +1,26 @@
+#include <underthread/errors.h>
+#include <underthread/run_main.h>
+#include <underthread/signals.h>
+
+#include <csignal>
+#include <cstdio>
+
+#include "os/signal_action.h"
+
+namespace underthread {
+
+int run_main(int argc, char** argv, int (*main)(int, char**)) {
+  if (getsignal(SIGINT) == default_action) signal(SIGINT, default_int_handler);
+  try {
+    return main(argc, argv);
+  } catch (const SystemExit& ended) {
+    if (!ended.message().empty()) std::fprintf(stderr, "%s\n", ended.message().c_str());
+    return ended.code();
+  } catch (const KeyboardInterrupt&) {
+    std::fprintf(stderr, "KeyboardInterrupt\n");
+  }
+  std::fflush(nullptr);
+  os::die_of_signal(SIGINT);
+}
+
+}  // namespace underthread

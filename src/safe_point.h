@@ -1,0 +1,32 @@
+// A wait that is a safe point: what every blocking function with Python's semantics does.
+#pragma once
+
+#include <underthread/interrupt.h>
+#include <underthread/lot/wait.h>
+
+#include <cstdint>
+
+#include "current_thread.h"
+
+namespace underthread {
+
+/// True while nothing may be thrown into this thread: a HoldInterrupts exists, or the stack is
+/// being unwound, where a second exception would end the process.
+bool interrupts_are_held(const lot::ThreadRecord& me) noexcept;
+
+/// Delivers what is due, then calls `attempt(me, wait)`, which waits as `wait` says, until it ends
+/// in something other than interrupted; delivers each interrupt in between. The deadline and the
+/// place in the queue survive (PEP 475). False: timed out.
+template <class Attempt>
+bool wait_at_safe_point(std::int64_t until, Attempt attempt) {
+  lot::ThreadRecord& me = current_thread();
+  lot::Wait wait{.until = until};
+  for (;;) {
+    check_interrupts();
+    wait.wake_for = interrupts_are_held(me) ? lot::WakeFor::nothing : lot::WakeFor::interrupts;
+    const lot::WaitEnd end = attempt(me, wait);
+    if (end != lot::WaitEnd::interrupted) return end == lot::WaitEnd::done;
+  }
+}
+
+}  // namespace underthread

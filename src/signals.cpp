@@ -1,0 +1,193 @@
+#include <underthread/errors.h>
+#include <underthread/signals.h>
+
+#include <array>
+#include <atomic>
+#include <bit>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <stdexcept>
+#include <system_error>
+#include <utility>
+
+#include "current_thread.h"
+#include "due_handlers.h"
+#include "lot/fork.h"
+#include "lot/mutex.h"
+#include "lot/thread_record.h"
+#include "os/native_thread.h"
+#include "os/signal_action.h"
+
+namespace underthread {
+namespace {
+
+/// A set of signals: bit n-1 is signal n. As many as one atomic word can hold, for the handler's
+/// sake.
+using SignalSet = std::uint64_t;
+constexpr int signal_limit = 64;
+
+constexpr SignalSet only(int signum) noexcept {
+  return SignalSet{1} << (signum - 1);
+}
+
+// Which signals have a handler of ours that is to be called. release when a handler has been put
+// into the table, acquire before it is used.
+constinit std::atomic<SignalSet> handled{0};
+
+// Which have arrived. release when one arrives, acquire when they are taken: `pending` of the main
+// thread orders them too, but a taker may find a bit before its poke.
+constinit std::atomic<SignalSet> arrived{0};
+
+// By signal; null where the handler is not ours. Made on the heap and never destroyed at exit,
+// since threads may outlive static destructors. Guarded by lot::settings.
+constinit std::array<Handler*, signal_limit + 1> handlers{};
+
+// What a signal does, and what interrupt_main does instead of one. Async-signal-safe.
+void arrive(int signum) {
+  arrived.fetch_or(only(signum), std::memory_order_release);
+  if (lot::ThreadRecord* main = lot::main_thread.load(std::memory_order_acquire))
+    lot::interrupt(*main);
+}
+
+// As CPython: what arrived before the fork was for the parent.
+void forget_arrived() {
+  arrived.store(0, std::memory_order_relaxed);
+}
+
+void check_range(int signum) {
+  if (signum < 1 || signum > os::last_signal() || signum > signal_limit)
+    throw std::invalid_argument("signal number out of range");
+}
+
+}  // namespace
+
+Handler::Handler(void (*function)(int)) {
+  if (function == SIG_IGN) {
+    kind_ = Kind::ignored;
+  } else if (function != SIG_DFL) {
+    kind_ = Kind::function;
+    function_ = function;
+  }
+}
+
+Handler::Handler(std::shared_ptr<std::function<void(int)>> object)
+    : kind_(Kind::object), object_(std::move(object)) {
+  if (!*object_) throw std::invalid_argument("signal handler must be callable");
+}
+
+/// The only one that looks into a Handler.
+class HandlerTable {
+ public:
+  static bool is_called(const Handler& handler) {
+    return handler.kind_ == Handler::Kind::function || handler.kind_ == Handler::Kind::object;
+  }
+
+  static void call(const Handler& handler, int signum) {
+    if (handler.kind_ == Handler::Kind::function)
+      handler.function_(signum);
+    else if (handler.kind_ == Handler::Kind::object)
+      (*handler.object_)(signum);
+  }
+
+  static os::SignalAction action_of(const Handler& handler) {
+    switch (handler.kind_) {
+      case Handler::Kind::system_default:
+        return os::SignalAction::system_default;
+      case Handler::Kind::ignored:
+        return os::SignalAction::ignored;
+      case Handler::Kind::foreign:
+        return os::SignalAction::foreign;
+      case Handler::Kind::function:
+      case Handler::Kind::object:
+        break;
+    }
+    return os::SignalAction::ours;
+  }
+
+  /// What is in force now: our own if we set one, else what the system says.
+  static Handler current(int signum) {
+    {
+      const lot::Locked locked(lot::settings);
+      if (handlers[static_cast<std::size_t>(signum)])
+        return *handlers[static_cast<std::size_t>(signum)];
+    }
+    switch (os::signal_action(signum)) {
+      case os::SignalAction::ignored:
+        return ignore;
+      case os::SignalAction::foreign:
+        return Handler(Handler::Kind::foreign);
+      case os::SignalAction::ours:
+      case os::SignalAction::system_default:
+        break;
+    }
+    return default_action;
+  }
+
+  /// Puts a handler of ours, or null, into the table.
+  static void put(int signum, std::unique_ptr<Handler> handler) {
+    if (!handler) handled.fetch_and(~only(signum), std::memory_order_relaxed);
+    const bool ours = handler != nullptr;
+    Handler* old;
+    {
+      const lot::Locked locked(lot::settings);
+      old = std::exchange(handlers[static_cast<std::size_t>(signum)], handler.release());
+    }
+    delete old;
+    if (ours) handled.fetch_or(only(signum), std::memory_order_release);
+  }
+};
+
+void default_int_handler(int) {
+  throw KeyboardInterrupt();
+}
+
+Handler signal(int signum, Handler handler) {
+  check_range(signum);
+  lot::ThreadRecord& me = current_thread();
+  if (!os::is_first_thread()) throw std::invalid_argument("signal only works in main thread");
+  lot::become_main(me);
+  lot::call_in_fork_child(forget_arrived);
+
+  Handler before = HandlerTable::current(signum);
+  const bool ours = HandlerTable::is_called(handler);
+  auto kept = ours ? std::make_unique<Handler>(handler) : nullptr;
+  auto undo = HandlerTable::is_called(before) ? std::make_unique<Handler>(before) : nullptr;
+  // In the table before the system may call it, and out of it only once the system no longer does.
+  if (ours) HandlerTable::put(signum, std::move(kept));
+  if (const int refused = os::set_signal_action(signum, HandlerTable::action_of(handler), arrive)) {
+    if (ours) HandlerTable::put(signum, std::move(undo));
+    throw std::system_error(refused, std::generic_category(), "signal");
+  }
+  if (!ours) HandlerTable::put(signum, nullptr);
+  return before;
+}
+
+Handler getsignal(int signum) {
+  check_range(signum);
+  return HandlerTable::current(signum);
+}
+
+void interrupt_main(int signum) {
+  check_range(signum);
+  if (handled.load(std::memory_order_acquire) & only(signum)) arrive(signum);
+}
+
+void run_due_handlers() {
+  // What is left of `due` when a handler throws arrives again.
+  struct Due {
+    SignalSet signals = arrived.exchange(0, std::memory_order_acquire);
+    ~Due() {
+      if (signals) arrived.fetch_or(signals, std::memory_order_relaxed);
+    }
+  } due;
+  while (due.signals) {
+    const int signum = std::countr_zero(due.signals) + 1;
+    due.signals &= ~only(signum);
+    const Handler handler = HandlerTable::current(signum);
+    // It may have been reset since the signal arrived; then nothing is to be done about it.
+    HandlerTable::call(handler, signum);
+  }
+}
+
+}  // namespace underthread
