@@ -1,0 +1,105 @@
+#include "os/thread_limits.h"
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+namespace underthread::os {
+namespace {
+
+/// A machine's /proc and /sys, as far as limits go, with no limit reached.
+class Machine {
+ public:
+  Machine() {
+    put("/proc/sys/vm/max_map_count", "65530");
+    put("/proc/sys/kernel/threads-max", "100000");
+    put("/proc/sys/kernel/pid_max", "32768");
+    put("/proc/loadavg", "0.00 0.01 0.05 2/300 4711");
+    put("/proc/self/maps", "one\ntwo\n");
+    put("/proc/self/cgroup", "0::/user/app\n");
+    put("/sys/fs/cgroup/user/app/pids.max", "max");
+    put("/sys/fs/cgroup/user/app/pids.current", "10");
+  }
+  ~Machine() { std::filesystem::remove_all(root_); }
+  Machine(const Machine&) = delete;
+  Machine& operator=(const Machine&) = delete;
+
+  void put(const std::string& path, const std::string& text) const {
+    std::filesystem::create_directories(std::filesystem::path(root_ + path).parent_path());
+    std::ofstream(root_ + path) << text << '\n';
+  }
+
+  std::string why(int error = EAGAIN, std::size_t stack_size = 65'536) const {
+    return why_no_thread(error, stack_size, root_);
+  }
+
+ private:
+  static std::string make_root() {
+    std::string name = (std::filesystem::temp_directory_path() / "machine-XXXXXX").string();
+    return mkdtemp(name.data());
+  }
+  std::string root_ = make_root();
+};
+
+const std::string again = std::strerror(EAGAIN);
+
+TEST(ThreadLimits, WithNothingReachedOnlyTheSystemsReasonIsGiven) {
+  EXPECT_EQ(Machine().why(), again);
+}
+
+TEST(ThreadLimits, OtherErrorsAreTheSystemsReasonAlone) {
+  EXPECT_EQ(Machine().why(EPERM), std::strerror(EPERM));
+}
+
+TEST(ThreadLimits, AStackThatCannotBeMappedIsToldWithItsSize) {
+  EXPECT_EQ(Machine().why(EAGAIN, std::size_t{1} << 46),
+            again + ": no memory for a stack of 70368744177664 bytes");
+}
+
+TEST(ThreadLimits, TooManyMappingsAreTold) {
+  const Machine machine;
+  machine.put("/proc/sys/vm/max_map_count", "4");
+  EXPECT_EQ(machine.why(), again + ": vm.max_map_count allows this process 4 mappings");
+}
+
+TEST(ThreadLimits, AFullControlGroupIsNamed) {
+  const Machine machine;
+  machine.put("/sys/fs/cgroup/user/app/pids.max", "10");
+  EXPECT_EQ(machine.why(), again + ": /sys/fs/cgroup/user/app/pids.max allows 10 threads");
+}
+
+TEST(ThreadLimits, AFullGroupAboveOursIsNamed) {
+  const Machine machine;
+  machine.put("/sys/fs/cgroup/user/pids.max", "500");
+  machine.put("/sys/fs/cgroup/user/pids.current", "500");
+  EXPECT_EQ(machine.why(), again + ": /sys/fs/cgroup/user/pids.max allows 500 threads");
+}
+
+TEST(ThreadLimits, AFullControlGroupOfVersionOneIsNamed) {
+  const Machine machine;
+  machine.put("/proc/self/cgroup", "9:name=systemd:/\n8:pids:/jail\n0::/\n");
+  machine.put("/sys/fs/cgroup/pids/jail/pids.max", "7");
+  machine.put("/sys/fs/cgroup/pids/jail/pids.current", "7");
+  EXPECT_EQ(machine.why(), again + ": /sys/fs/cgroup/pids/jail/pids.max allows 7 threads");
+}
+
+TEST(ThreadLimits, AMachineFullOfThreadsIsTold) {
+  const Machine machine;
+  machine.put("/proc/loadavg", "0.00 0.01 0.05 2/99990 4711");
+  machine.put("/proc/sys/kernel/pid_max", "4194304");
+  EXPECT_EQ(machine.why(), again + ": kernel.threads-max allows this machine 100000 threads");
+}
+
+TEST(ThreadLimits, AMachineOutOfThreadIdsIsTold) {
+  const Machine machine;
+  machine.put("/proc/loadavg", "0.00 0.01 0.05 2/32700 4711");
+  EXPECT_EQ(machine.why(), again + ": kernel.pid_max allows this machine 32768 thread ids");
+}
+
+}  // namespace
+}  // namespace underthread::os
