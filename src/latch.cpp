@@ -12,12 +12,13 @@ void Latch::set() noexcept {
 
 lot::WaitEnd Latch::wait(lot::ThreadRecord& me, lot::Wait& wait) noexcept {
   for (;;) {
-    std::uint32_t word = unset;
-    // acquire where it is set already; relaxed to announce ourselves.
-    if (!word_.compare_exchange_strong(word, awaited, std::memory_order_relaxed,
-                                       std::memory_order_acquire) &&
-        word == set_word)
-      return lot::WaitEnd::done;
+    // acquire: if it has happened, what was done before is seen.
+    std::uint32_t word = word_.load(std::memory_order_acquire);
+    if (word == set_word) return lot::WaitEnd::done;
+    // relaxed: announces only that the setter is to look into the lot; the bucket orders the rest.
+    if (word == unset && !word_.compare_exchange_weak(word, awaited, std::memory_order_relaxed,
+                                                      std::memory_order_relaxed))
+      continue;
     if (wait.until <= 0) return lot::WaitEnd::timed_out;
     const auto not_yet = [this] { return word_.load(std::memory_order_relaxed) == awaited; };
     switch (lot::park(me, &word_, not_yet, wait)) {

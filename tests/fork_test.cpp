@@ -30,6 +30,17 @@ std::uint64_t kernel_id() {
 
 struct Stop {};
 
+class Fork : public ::testing::Test {
+ protected:
+  void SetUp() override {
+#ifdef __SANITIZE_THREAD__
+    GTEST_SKIP()
+        << "ThreadSanitizer stops looking in the child of a process with threads, and then "
+           "takes what the child's new threads do for races";
+#endif
+  }
+};
+
 /// Threads that lock, wait, time out, start and end while it exists, so that a fork finds the lot
 /// and the registry in the middle of things.
 class Traffic {
@@ -98,19 +109,19 @@ bool everything_works() {
   return thrown && eventually([&] { return ran.load(); });
 }
 
-TEST(Fork, TheChildCanDoEverythingWhateverTheOthersWereDoing) {
+TEST_F(Fork, TheChildCanDoEverythingWhateverTheOthersWereDoing) {
   const Traffic traffic;
   for (int i = 0; i < 60; ++i) ASSERT_EQ(status_of_child(everything_works), 0) << "fork " << i;
 }
 
-TEST(Fork, AThreadOtherThanTheFirstMayFork) {
+TEST_F(Fork, AThreadOtherThanTheFirstMayFork) {
   const Traffic traffic;
   Thread([] {
     for (int i = 0; i < 20; ++i) EXPECT_EQ(status_of_child(everything_works), 0) << "fork " << i;
   }).join();
 }
 
-TEST(Fork, AChildMayForkAgain) {
+TEST_F(Fork, AChildMayForkAgain) {
   const Traffic traffic;
   EXPECT_EQ(status_of_child([] {
               return everything_works() && status_of_child([] {
@@ -121,7 +132,7 @@ TEST(Fork, AChildMayForkAgain) {
             0);
 }
 
-TEST(Fork, NativeIdIsFreshAtOnceAndTheIdentStays) {
+TEST_F(Fork, NativeIdIsFreshAtOnceAndTheIdentStays) {
   const std::uint64_t parent = get_native_id();
   const Ident ident = get_ident();
   EXPECT_EQ(status_of_child([=] {
@@ -132,7 +143,7 @@ TEST(Fork, NativeIdIsFreshAtOnceAndTheIdentStays) {
   EXPECT_EQ(get_native_id(), parent);
 }
 
-TEST(Fork, WhatTheForkingThreadHeldItStillHolds) {
+TEST_F(Fork, WhatTheForkingThreadHeldItStillHolds) {
   Lock lock;
   RLock rlock;
   lock.acquire();
@@ -154,7 +165,7 @@ TEST(Fork, WhatTheForkingThreadHeldItStillHolds) {
   rlock.release();
 }
 
-TEST(Fork, ALockWithWaitersInTheParentCanBeReleasedInTheChild) {
+TEST_F(Fork, ALockWithWaitersInTheParentCanBeReleasedInTheChild) {
   Lock lock;
   lock.acquire();
   std::vector<Thread> waiters;
@@ -173,7 +184,7 @@ TEST(Fork, ALockWithWaitersInTheParentCanBeReleasedInTheChild) {
   lock.release();
 }
 
-TEST(Fork, WhatAnotherThreadHeldStaysLockedAndItsOwnerIsNobody) {
+TEST_F(Fork, WhatAnotherThreadHeldStaysLockedAndItsOwnerIsNobody) {
   Lock lock;
   Lock gate;
   gate.acquire();
@@ -194,7 +205,7 @@ TEST(Fork, WhatAnotherThreadHeldStaysLockedAndItsOwnerIsNobody) {
   gate.release();
 }
 
-TEST(Fork, AThreadThatDidNotSurviveIsDoneAndJoiningItDoesNotHang) {
+TEST_F(Fork, AThreadThatDidNotSurviveIsDoneAndJoiningItDoesNotHang) {
   Lock gate;
   gate.acquire();
   auto thread = std::make_unique<Thread>([&] { gate.acquire(); });
@@ -211,7 +222,7 @@ TEST(Fork, AThreadThatDidNotSurviveIsDoneAndJoiningItDoesNotHang) {
   gate.release();
 }
 
-TEST(Fork, AThreadThatHasEndedButWasNotJoinedCanBeJoinedInTheChild) {
+TEST_F(Fork, AThreadThatHasEndedButWasNotJoinedCanBeJoinedInTheChild) {
   Thread thread([] {});
   ASSERT_TRUE(eventually([&] { return thread.is_done(); }));
   EXPECT_EQ(status_of_child([&] {
@@ -221,7 +232,7 @@ TEST(Fork, AThreadThatHasEndedButWasNotJoinedCanBeJoinedInTheChild) {
             0);
 }
 
-TEST(Fork, TheForkingThreadIsAliveInTheChildAndMainThere) {
+TEST_F(Fork, TheForkingThreadIsAliveInTheChildAndMainThere) {
   std::unique_ptr<Thread> forker;
   Lock ready;
   ready.acquire();
@@ -244,7 +255,7 @@ TEST(Fork, TheForkingThreadIsAliveInTheChildAndMainThere) {
   forker->join();
 }
 
-TEST(Fork, InterruptsOfBeforeTheForkAreTheParents) {
+TEST_F(Fork, InterruptsOfBeforeTheForkAreTheParents) {
   int calls = 0;
   signal(SIGUSR1, [&](int) { ++calls; });
   interrupt_main(SIGUSR1);
@@ -263,7 +274,7 @@ TEST(Fork, InterruptsOfBeforeTheForkAreTheParents) {
   signal(SIGUSR1, default_action);
 }
 
-TEST(Fork, AnInterruptToAThreadThatDidNotSurviveIsToNobody) {
+TEST_F(Fork, AnInterruptToAThreadThatDidNotSurviveIsToNobody) {
   Lock gate;
   gate.acquire();
   Thread thread([&] { gate.acquire(); });
