@@ -149,7 +149,7 @@ def run(job, options):
 
 
 def which_thread_module():
-    return getattr(_thread, "__file__", None) or "built into Python"
+    return _thread.__spec__.origin
 
 
 def report(job, options, cut_short):

@@ -244,13 +244,13 @@ class Index:
 
 class OnStock(Index, unittest.TestCase):
     command = programs.ON_STOCK
-    thread_module = r"^_thread: built into Python$"
+    thread_module = r"^_thread: built-in$"
 
 
 @unittest.skipUnless(programs.HAS_PACKAGE, programs.NO_PACKAGE)
 class OnUnderthread(Index, unittest.TestCase):
     command = programs.ON_UNDERTHREAD
-    thread_module = r"^_thread: .*underthread"
+    thread_module = r"^_thread: .*/underthread/_core\..*\.so$"
 
 
 class InCpp(Index, unittest.TestCase):

@@ -1,0 +1,26 @@
+"""The two short examples that the README shows."""
+
+import sys
+import unittest
+
+import programs
+from programs import BUILD, SOURCE, run
+
+
+class Hello(unittest.TestCase):
+    def test_cpp(self):
+        status, out, err = run(self, [str(BUILD / "examples" / "hello_interrupt")])
+        self.assertEqual((status, err), (0, ""))
+        self.assertEqual(out, "sleeper still sleeps\nmain was interrupted\n")
+
+    @unittest.skipUnless(programs.HAS_PACKAGE, programs.NO_PACKAGE)
+    def test_python(self):
+        # On the stock _thread it hangs: that is what it shows.
+        program = str(SOURCE / "examples" / "python" / "hello_interrupt.py")
+        status, out, err = run(self, [sys.executable, "-m", "underthread", program])
+        self.assertEqual((status, err), (0, ""))
+        self.assertRegex(out, r"^interrupted after \d+\.\d ms\n$")
+
+
+if __name__ == "__main__":
+    unittest.main()
