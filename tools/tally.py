@@ -80,7 +80,7 @@ def main():
     parser.add_argument("--passed", type=int, default=0)
     parser.add_argument("--failed", type=int, default=0)
     parser.add_argument("reports", nargs="*")
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     if arguments.command == "failures":
         print_failures(arguments.reports)
         return 0
