@@ -95,7 +95,7 @@ TEST(ThreadRecord, ANameIsKeptToThirtyOneBytes) {
 }
 
 struct Counted final : Letter {
-  explicit Counted(std::atomic<int>& deleted) : deleted(deleted) {}
+  explicit Counted(std::atomic<int>& count) : deleted(count) {}
   ~Counted() override { ++deleted; }
   std::atomic<int>& deleted;
 };

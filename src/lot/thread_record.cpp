@@ -10,7 +10,8 @@
 
 namespace underthread::lot {
 
-constinit thread_local ThreadHead* this_thread = nullptr;
+// Said again: the declaration's attribute does not reach the uses in this file.
+[[gnu::tls_model("initial-exec")]] constinit thread_local ThreadHead* this_thread = nullptr;
 
 constinit std::atomic<ThreadRecord*> main_thread{nullptr};
 
