@@ -197,6 +197,10 @@ def check_thread_locals(files):
             kind = "declaration" if re.search(r"\bextern\b", statement) else "definition"
             if layer == "lot" and re.search(r"\bthis_thread\s*$", statement) and kind not in seen:
                 seen.add(kind)
+                # An attribute on the declaration alone does not reach the uses beside the definition.
+                model = re.search(r'tls_model\s*\(\s*"initial-exec"\s*\)', without_comments(text)[start:end.start()])
+                if not model:
+                    yield path, match.start(), "this_thread without initial-exec: late-loaded code would pay a call"
             else:
                 yield path, match.start(), "a thread-local other than lot::this_thread: put it into the record"
 

@@ -91,8 +91,9 @@ class CheckLayers(unittest.TestCase):
         self.assert_found("src/os/native_thread.cpp", "pthread_cancel(thread);", "pthread_cancel")
 
     def test_thread_locals(self):
-        here = "extern constinit thread_local ThreadHead* this_thread;\n"
-        defined = "constinit thread_local ThreadHead* this_thread = nullptr;\n"
+        model = '[[gnu::tls_model("initial-exec")]] '
+        here = model + "extern constinit thread_local ThreadHead* this_thread;\n"
+        defined = model + "constinit thread_local ThreadHead* this_thread = nullptr;\n"
         good = {"include__underthread__lot__thread_head.h": here, "src__lot__thread_record.cpp": defined}
         plain = {name.replace("__", "/"): text for name, text in good.items()}
         self.assertEqual(self.complaints(plain), [])
@@ -102,6 +103,10 @@ class CheckLayers(unittest.TestCase):
         # A second definition of the one name, in the layer that may have one.
         self.assert_found("src/lot/zzz.cpp", "thread_local ThreadHead* this_thread = nullptr;",
                           "a thread-local other", **good)
+
+    def test_the_thread_local_is_initial_exec(self):
+        self.assert_found("src/lot/thread_record.cpp", "constinit thread_local ThreadHead* this_thread = nullptr;",
+                          "without initial-exec")
 
     def test_statics_in_functions(self):
         for planted in ("int f() { static int n = 0; return n; }",
