@@ -1,0 +1,38 @@
+// Waiting, as CPython waits: the one place where an object of ours lets go of the GIL.
+#pragma once
+
+#include <Python.h>
+
+#include <underthread/lot/wait.h>
+
+#include <cstdint>
+
+#include "lot/callback.h"
+
+namespace underthread::python {
+
+enum class Blocked : std::uint8_t {
+  done,       ///< what was waited for has come
+  timed_out,  ///< its time was up first
+  raised,     ///< a Python error is set: a signal's handler raised it, or the library refused
+};
+
+enum class Handlers : std::uint8_t {
+  run,   ///< signals' handlers run at once where this is the main thread; what one raises ends the
+         ///< wait
+  wait,  ///< they wait until the caller is back in the interpreter: `_acquire_restore`
+};
+
+/// Waits without the GIL. The caller holds it, has tried without waiting, and holds it again when
+/// this returns. At the end of the interpreter this may not return at all: the thread is unwound by
+/// the system, so nothing on the caller's stack may have a destructor.
+/// @param patience  ns; lot::never: for ever
+/// @param park      waits once, without the GIL, and touches no Python object
+Blocked block(std::int64_t patience, Handlers handlers,
+              lot::Callback<lot::WaitEnd(lot::Wait&)> park);
+
+/// Wakes the main thread if it is in `block`, so that it runs the handlers that are due. The GIL is
+/// held, and what is to be found there is there already.
+void wake_main_thread();
+
+}  // namespace underthread::python

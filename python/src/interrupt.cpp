@@ -1,0 +1,23 @@
+#include "interrupt.h"
+
+#include <csignal>
+
+#include "blocking.h"
+
+namespace underthread::python {
+
+PyObject* interrupt_main(PyObject*, PyObject* arguments) {
+  int signum = SIGINT;
+  if (!PyArg_ParseTuple(arguments, "|i:signum", &signum)) return nullptr;
+  // The interpreter knows the handlers, and does nothing where there is none to run.
+  if (PyErr_SetInterruptEx(signum) != 0) {
+    PyErr_SetString(PyExc_ValueError, "signal number out of range");
+    return nullptr;
+  }
+  // After it, so that the main thread finds what it is woken for. Where nothing was scheduled it
+  // looks around in vain and sleeps on.
+  wake_main_thread();
+  Py_RETURN_NONE;
+}
+
+}  // namespace underthread::python

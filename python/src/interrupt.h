@@ -1,0 +1,11 @@
+// Interrupting the main thread.
+#pragma once
+
+#include <Python.h>
+
+namespace underthread::python {
+
+/// `_thread.interrupt_main(signum=signal.SIGINT, /)`
+PyObject* interrupt_main(PyObject* module, PyObject* arguments);
+
+}  // namespace underthread::python

@@ -1,0 +1,174 @@
+#include "lock_object.h"
+
+#include <structmember.h>
+#include <underthread/lock.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <new>
+
+#include "blocking.h"
+#include "errors.h"
+#include "stock.h"
+#include "timeout.h"
+
+namespace underthread::python {
+namespace {
+
+/// `locked` is guarded by the GIL and says what Python code may conclude: a thread that was handed
+/// the lock is seen to hold it only once it has the GIL back. `threading._stop` releases a lock
+/// that another thread waits for and then asserts that it is not locked; the word could not promise
+/// that.
+///
+///   locked = true   the word is held. Only `release` ends that, and it has the GIL throughout.
+///   locked = false  the word is free, or held by a thread that does not have the GIL yet (or, in
+///                   the child of a fork, never will: as with the interpreter's own lock). It must
+///                   not be released: to Python nobody has acquired it.
+struct LockObject {
+  PyObject_HEAD PyObject* weakrefs;
+  Lock lock;
+  bool locked;
+};
+
+LockObject* object(PyObject* self) {
+  return reinterpret_cast<LockObject*>(self);
+}
+
+PyObject* acquire_as(Hold hold, LockObject* self, PyObject* const* arguments, Py_ssize_t positional,
+                     PyObject* names) {
+  std::int64_t patience;
+  if (!parse_acquire(arguments, positional, names, patience)) return nullptr;
+
+  bool acquired = false;
+  if (raises([&] { acquired = self->lock.try_acquire(hold); })) return nullptr;
+  if (!acquired && patience != 0) {
+    const Blocked end = block(patience, Handlers::run, [self, hold](lot::Wait& wait) {
+      return self->lock.acquire(hold, wait);
+    });
+    if (end == Blocked::raised) return nullptr;
+    acquired = end == Blocked::done;
+  }
+  if (acquired) self->locked = true;
+  return PyBool_FromLong(acquired);
+}
+
+PyObject* release_as(Hold expected, LockObject* self) {
+  if (!self->locked) {
+    PyErr_SetString(PyExc_RuntimeError, "release unlocked lock");
+    return nullptr;
+  }
+  if (raises([&] { self->lock.give_up(expected); })) return nullptr;
+  self->locked = false;
+  Py_RETURN_NONE;
+}
+
+PyObject* acquire(PyObject* self, PyObject* const* arguments, Py_ssize_t positional,
+                  PyObject* names) {
+  return acquire_as(Hold::bare, object(self), arguments, positional, names);
+}
+
+PyObject* enter(PyObject* self, PyObject* const* arguments, Py_ssize_t positional,
+                PyObject* names) {
+  return acquire_as(Hold::scoped, object(self), arguments, positional, names);
+}
+
+PyObject* release(PyObject* self, PyObject*) {
+  return release_as(Hold::bare, object(self));
+}
+
+PyObject* exit(PyObject* self, PyObject* const*, Py_ssize_t) {
+  return release_as(Hold::scoped, object(self));
+}
+
+PyObject* locked(PyObject* self, PyObject*) {
+  return PyBool_FromLong(object(self)->locked);
+}
+
+PyObject* at_fork_reinit(PyObject* self, PyObject*) {
+  object(self)->lock.at_fork_reinit();
+  object(self)->locked = false;
+  Py_RETURN_NONE;
+}
+
+PyObject* repr(PyObject* self) {
+  return PyUnicode_FromFormat("<%s %s object at %p>", object(self)->locked ? "locked" : "unlocked",
+                              Py_TYPE(self)->tp_name, self);
+}
+
+int traverse(PyObject* self, visitproc visit, void* arg) {
+  Py_VISIT(Py_TYPE(self));
+  return 0;
+}
+
+// Legal for a lock that is held: nobody waits for it, since whoever does has a reference.
+void dealloc(PyObject* self) {
+  PyTypeObject* const type = Py_TYPE(self);
+  PyObject_GC_UnTrack(self);
+  if (object(self)->weakrefs) PyObject_ClearWeakRefs(self);
+  object(self)->lock.~Lock();
+  type->tp_free(self);
+  Py_DECREF(type);
+}
+
+template <class Function>
+PyCFunction method(Function* function) {
+  return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function));
+}
+
+PyMethodDef methods[] = {
+    {"acquire_lock", method(acquire), METH_FASTCALL | METH_KEYWORDS, nullptr},
+    {"acquire", method(acquire), METH_FASTCALL | METH_KEYWORDS, nullptr},
+    {"release_lock", release, METH_NOARGS, nullptr},
+    {"release", release, METH_NOARGS, nullptr},
+    {"locked_lock", locked, METH_NOARGS, nullptr},
+    {"locked", locked, METH_NOARGS, nullptr},
+    {"__enter__", method(enter), METH_FASTCALL | METH_KEYWORDS, nullptr},
+    {"__exit__", method(exit), METH_FASTCALL, nullptr},
+    {"_at_fork_reinit", at_fork_reinit, METH_NOARGS, nullptr},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+PyMemberDef members[] = {
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(LockObject, weakrefs), READONLY, nullptr},
+    {nullptr, 0, 0, 0, nullptr},
+};
+
+}  // namespace
+
+PyTypeObject* make_lock_type(PyObject* module, PyObject* stock) {
+  PyTypeObject* const theirs = stock_type(stock, "LockType");
+  if (!theirs) return nullptr;
+  PyType_Slot slots[] = {
+      {Py_tp_dealloc, reinterpret_cast<void*>(dealloc)},
+      {Py_tp_traverse, reinterpret_cast<void*>(traverse)},
+      {Py_tp_repr, reinterpret_cast<void*>(repr)},
+      {Py_tp_methods, methods},
+      {Py_tp_members, members},
+      {Py_tp_doc, const_cast<char*>(theirs->tp_doc)},
+      {0, nullptr},
+  };
+  PyType_Spec spec = {"_thread.lock", sizeof(LockObject), 0,
+                      Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE |
+                          Py_TPFLAGS_DISALLOW_INSTANTIATION,
+                      slots};
+  PyObject* type = nullptr;
+  if (document_methods(methods, theirs)) type = PyType_FromModuleAndSpec(module, &spec, nullptr);
+  Py_DECREF(theirs);
+  return reinterpret_cast<PyTypeObject*>(type);
+}
+
+PyObject* new_lock(PyTypeObject* lock_type) {
+  PyObject* const self = lock_type->tp_alloc(lock_type, 0);
+  if (self) new (&object(self)->lock) Lock();
+  return self;
+}
+
+void release_if_held(PyObject* lock) {
+  if (!object(lock)->locked) return;
+  // The word is held where `locked` is set, so this is not refused.
+  Refusal none;
+  is_refused(none, [&] { object(lock)->lock.give_up(Hold::bare); });
+  object(lock)->locked = false;
+}
+
+}  // namespace underthread::python

@@ -1,0 +1,17 @@
+// `_thread.lock`: an underthread::Lock, and what the interpreter believes of it.
+#pragma once
+
+#include <Python.h>
+
+namespace underthread::python {
+
+/// The type `_thread.lock`; null: a Python error is set.
+PyTypeObject* make_lock_type(PyObject* module, PyObject* stock);
+
+/// A new lock, unlocked; null: a Python error is set.
+PyObject* new_lock(PyTypeObject* lock_type);
+
+/// Releases a lock if it is held. Never fails and runs no Python code.
+void release_if_held(PyObject* lock);
+
+}  // namespace underthread::python

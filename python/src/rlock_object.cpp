@@ -1,0 +1,183 @@
+#include "rlock_object.h"
+
+#include <structmember.h>
+#include <underthread/rlock.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <new>
+
+#include "blocking.h"
+#include "errors.h"
+#include "stock.h"
+#include "timeout.h"
+
+namespace underthread::python {
+namespace {
+
+// What Python may conclude of an RLock it concludes in the thread that holds it, which has the GIL;
+// so the library's own count and holder are the truth here, and no flag is needed as in LockObject.
+struct RLockObject {
+  PyObject_HEAD PyObject* weakrefs;
+  RLock lock;
+};
+
+RLockObject* object(PyObject* self) {
+  return reinterpret_cast<RLockObject*>(self);
+}
+
+PyObject* acquire(PyObject* self, PyObject* const* arguments, Py_ssize_t positional,
+                  PyObject* names) {
+  std::int64_t patience;
+  if (!parse_acquire(arguments, positional, names, patience)) return nullptr;
+
+  RLock& lock = object(self)->lock;
+  bool acquired = false;
+  if (raises([&] { acquired = lock.enter(); })) return nullptr;
+  if (!acquired && patience != 0) {
+    const Blocked end =
+        block(patience, Handlers::run, [&lock](lot::Wait& wait) { return lock.acquire(wait); });
+    if (end == Blocked::raised) return nullptr;
+    acquired = end == Blocked::done;
+  }
+  return PyBool_FromLong(acquired);
+}
+
+PyObject* release(PyObject* self, PyObject*) {
+  if (raises([&] { object(self)->lock.release(); })) return nullptr;
+  Py_RETURN_NONE;
+}
+
+PyObject* exit(PyObject* self, PyObject* const*, Py_ssize_t) {
+  return release(self, nullptr);
+}
+
+PyObject* is_owned(PyObject* self, PyObject*) {
+  return PyBool_FromLong(object(self)->lock.is_mine());
+}
+
+PyObject* recursion_count(PyObject* self, PyObject*) {
+  const RLock& lock = object(self)->lock;
+  return PyLong_FromUnsignedLong(lock.is_mine() ? lock.count() : 0);
+}
+
+PyObject* release_save(PyObject* self, PyObject*) {
+  RLock& lock = object(self)->lock;
+  unsigned long owner = 0;
+  unsigned long count = 0;
+  if (raises([&] {
+        owner = lock.owner();
+        count = lock.release_save();
+      }))
+    return nullptr;
+  return Py_BuildValue("kk", count, owner);
+}
+
+// The owner in the state is whoever saved it; it is the caller who gets the lock.
+PyObject* acquire_restore(PyObject* self, PyObject* arguments) {
+  unsigned long count;
+  unsigned long owner;
+  if (!PyArg_ParseTuple(arguments, "(kk):_acquire_restore", &count, &owner)) return nullptr;
+  if (count == 0) Py_RETURN_NONE;  // it was not held, and is restored to that
+  if (count > std::numeric_limits<std::uint32_t>::max()) {
+    PyErr_SetString(PyExc_OverflowError, "Internal lock count overflowed");
+    return nullptr;
+  }
+
+  RLock& lock = object(self)->lock;
+  bool acquired = false;
+  if (count == 1 && raises([&] { acquired = lock.enter(); })) return nullptr;
+  if (!acquired) {
+    const Blocked end = block(lot::never, Handlers::wait, [&lock, count](lot::Wait&) {
+      lock.acquire_restore(static_cast<std::uint32_t>(count));
+      return lot::WaitEnd::done;
+    });
+    if (end == Blocked::raised) return nullptr;
+  }
+  Py_RETURN_NONE;
+}
+
+PyObject* at_fork_reinit(PyObject* self, PyObject*) {
+  object(self)->lock.at_fork_reinit();
+  Py_RETURN_NONE;
+}
+
+PyObject* repr(PyObject* self) {
+  const RLock& lock = object(self)->lock;
+  const unsigned long count = lock.count();
+  return PyUnicode_FromFormat("<%s %s object owner=%ld count=%lu at %p>",
+                              count ? "locked" : "unlocked", Py_TYPE(self)->tp_name,
+                              static_cast<long>(lock.owner()), count, self);
+}
+
+PyObject* make(PyTypeObject* type, PyObject*, PyObject*) {
+  PyObject* const self = type->tp_alloc(type, 0);
+  if (self) new (&object(self)->lock) RLock();
+  return self;
+}
+
+int traverse(PyObject* self, visitproc visit, void* arg) {
+  Py_VISIT(Py_TYPE(self));
+  return 0;
+}
+
+// Legal for a lock that is held: nobody waits for it, since whoever does has a reference.
+void dealloc(PyObject* self) {
+  PyTypeObject* const type = Py_TYPE(self);
+  PyObject_GC_UnTrack(self);
+  if (object(self)->weakrefs) PyObject_ClearWeakRefs(self);
+  object(self)->lock.~RLock();
+  type->tp_free(self);
+  Py_DECREF(type);
+}
+
+template <class Function>
+PyCFunction method(Function* function) {
+  return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function));
+}
+
+PyMethodDef methods[] = {
+    {"acquire", method(acquire), METH_FASTCALL | METH_KEYWORDS, nullptr},
+    {"release", release, METH_NOARGS, nullptr},
+    {"_is_owned", is_owned, METH_NOARGS, nullptr},
+    {"_acquire_restore", acquire_restore, METH_VARARGS, nullptr},
+    {"_release_save", release_save, METH_NOARGS, nullptr},
+    {"_recursion_count", recursion_count, METH_NOARGS, nullptr},
+    {"__enter__", method(acquire), METH_FASTCALL | METH_KEYWORDS, nullptr},
+    {"__exit__", method(exit), METH_FASTCALL, nullptr},
+    {"_at_fork_reinit", at_fork_reinit, METH_NOARGS, nullptr},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+PyMemberDef members[] = {
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(RLockObject, weakrefs), READONLY, nullptr},
+    {nullptr, 0, 0, 0, nullptr},
+};
+
+}  // namespace
+
+PyTypeObject* make_rlock_type(PyObject* module, PyObject* stock) {
+  PyTypeObject* const theirs = stock_type(stock, "RLock");
+  if (!theirs) return nullptr;
+  PyType_Slot slots[] = {
+      {Py_tp_new, reinterpret_cast<void*>(make)},
+      {Py_tp_dealloc, reinterpret_cast<void*>(dealloc)},
+      {Py_tp_traverse, reinterpret_cast<void*>(traverse)},
+      {Py_tp_repr, reinterpret_cast<void*>(repr)},
+      {Py_tp_methods, methods},
+      {Py_tp_members, members},
+      {Py_tp_alloc, reinterpret_cast<void*>(PyType_GenericAlloc)},
+      {0, nullptr},
+  };
+  PyType_Spec spec = {
+      "_thread.RLock", sizeof(RLockObject), 0,
+      Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE,
+      slots};
+  PyObject* type = nullptr;
+  if (document_methods(methods, theirs)) type = PyType_FromModuleAndSpec(module, &spec, nullptr);
+  Py_DECREF(theirs);
+  return reinterpret_cast<PyTypeObject*>(type);
+}
+
+}  // namespace underthread::python

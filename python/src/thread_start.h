@@ -1,0 +1,27 @@
+// Starting threads: `start_new_thread`, and what belongs to a thread's start and end.
+#pragma once
+
+#include <Python.h>
+
+namespace underthread::python {
+
+/// `_thread.start_new_thread(function, args[, kwargs])`
+PyObject* start_new_thread(PyObject* module, PyObject* arguments);
+
+/// `_thread._count()`
+PyObject* count(PyObject* module, PyObject*);
+
+/// `_thread._set_sentinel()`
+PyObject* set_sentinel(PyObject* module, PyObject*);
+
+/// `_thread.stack_size([size])`
+PyObject* stack_size(PyObject* module, PyObject* arguments);
+
+/// Gives our threads the stack size that the interpreter's own were to get.
+/// @return false: a Python error is set
+bool adopt_stack_size();
+
+/// `_thread.exit()`
+PyObject* exit_thread(PyObject* module, PyObject*);
+
+}  // namespace underthread::python
