@@ -1,0 +1,3 @@
+from underthread import _launch
+
+_launch.main()
