@@ -86,9 +86,6 @@ PyObject* start_new_thread(PyObject* module, PyObject* arguments) {
     PyErr_SetString(PyExc_TypeError, "optional 3rd arg must be a dictionary");
     return nullptr;
   }
-  if (PySys_Audit("_thread.start_new_thread", "OOO", function, positional,
-                  keywords ? keywords : Py_None) < 0)
-    return nullptr;
   PyInterpreterState* const interpreter = PyInterpreterState_Get();
   if (_PyInterpreterState_GetConfig(interpreter)->_isolated_interpreter) {
     PyErr_SetString(PyExc_RuntimeError, "thread is not supported for isolated subinterpreters");
