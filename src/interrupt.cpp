@@ -37,7 +37,7 @@ void deliver_interrupts() {
     }
   } rest{me};
 
-  if (lot::main_thread.load(std::memory_order_acquire) == &me) run_due_handlers();
+  if (lot::main_thread.load(std::memory_order_acquire) == &me) run_due_handlers(me);
 
   bool more = false;
   const std::unique_ptr<lot::Letter> letter(lot::take_letter(me, more));

@@ -144,9 +144,8 @@ void default_int_handler(int) {
 
 Handler signal(int signum, Handler handler) {
   check_range(signum);
-  lot::ThreadRecord& me = current_thread();
+  current_thread();
   if (!os::is_first_thread()) throw std::invalid_argument("signal only works in main thread");
-  lot::become_main(me);
   lot::call_in_fork_child(forget_arrived);
 
   Handler before = HandlerTable::current(signum);
@@ -173,17 +172,13 @@ void interrupt_main(int signum) {
   if (handled.load(std::memory_order_acquire) & only(signum)) arrive(signum);
 }
 
-void run_due_handlers() {
-  // What is left of `due` when a handler throws arrives again.
-  struct Due {
-    SignalSet signals = arrived.exchange(0, std::memory_order_acquire);
-    ~Due() {
-      if (signals) arrived.fetch_or(signals, std::memory_order_relaxed);
-    }
-  } due;
-  while (due.signals) {
-    const int signum = std::countr_zero(due.signals) + 1;
-    due.signals &= ~only(signum);
+void run_due_handlers(lot::ThreadRecord& me) {
+  while (const SignalSet due = arrived.load(std::memory_order_acquire)) {
+    const int signum = std::countr_zero(due) + 1;
+    arrived.fetch_and(~only(signum), std::memory_order_relaxed);
+    // A handler may wait for what the others bring, so they find their turn at its own safe points;
+    // and if it throws, at the next one. relaxed: this thread's note to itself.
+    me.pending.store(1, std::memory_order_relaxed);
     const Handler handler = HandlerTable::current(signum);
     // It may have been reset since the signal arrived; then nothing is to be done about it.
     HandlerTable::call(handler, signum);

@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <thread>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -284,6 +285,23 @@ TEST_F(Fork, InterruptsOfBeforeTheForkAreTheParents) {
             0);
   EXPECT_THROW(check_interrupts(), Stop);
   EXPECT_EQ(calls, 1);
+  signal(SIGUSR1, default_action);
+}
+
+TEST_F(Fork, AForkByAThreadThatNeverUsedTheLibraryLeavesItsChildAMainThread) {
+  signal(SIGUSR1, [](int) { throw Stop{}; });
+  std::thread([] {
+    EXPECT_EQ(status_of_child([] {
+                raise(SIGUSR1);
+                try {
+                  sleep_for(1h);
+                } catch (const Stop&) {
+                  return true;
+                }
+                return false;
+              }),
+              0);
+  }).join();
   signal(SIGUSR1, default_action);
 }
 

@@ -229,6 +229,17 @@ TEST_F(Signals, AHandlerMayWaitAndLockAndBeInterruptedItself) {
   EXPECT_THROW(check_interrupts(), Caught);
 }
 
+TEST_F(Signals, AHandlerMayWaitForWhatTheHandlerOfAnotherSignalDoes) {
+  Lock lock;
+  lock.acquire();
+  signal(SIGUSR1, [&](int) { EXPECT_TRUE(lock.acquire(true, 3600)); });
+  signal(SIGUSR2, [&](int) { lock.release(); });
+  raise(SIGUSR1);
+  raise(SIGUSR2);
+  check_interrupts();
+  EXPECT_TRUE(lock.locked());
+}
+
 TEST_F(Signals, OtherThreadsAreNotDisturbed) {
   signal(SIGUSR1, throw_caught);
   Lock gate;

@@ -427,7 +427,7 @@ TEST_F(StackSize, TheSmallestIsEnoughToThrowAndToBeReported) {
 
 TEST(ThreadStart, ThatFailsForMemorySaysHowMuchWasWanted) {
   const std::size_t size = std::size_t{1} << 46;  // more than the address space has in one piece
-  get_native_id();  // this thread counts too, from its first use
+  get_native_id();                                // this thread counts too, from its first use
   const std::size_t before = lot::live_count();
   const std::string text =
       text_of<error>([&] { Thread(ThreadOptions{.stack_size = size}, [] {}).join(); });

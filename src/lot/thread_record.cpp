@@ -95,6 +95,12 @@ void list(ThreadRecord& record, std::uintptr_t ident) noexcept {
   record.live.store(record.holder, std::memory_order_release);
 }
 
+void become_main(ThreadRecord& me) noexcept {
+  main_thread.store(&me, std::memory_order_release);
+  // What came for the main thread while it had no record could not be noted in it.
+  me.pending.store(1, std::memory_order_relaxed);
+}
+
 void thread_ended(void* argument) {
   ThreadRecord& me = *static_cast<ThreadRecord*>(argument);
   // Still this thread's record: what is called here may lock and wait.
@@ -156,6 +162,7 @@ void adopt(ThreadRecord& record) noexcept {
   record.native_id.store(os::thread_native_id(), std::memory_order_relaxed);
   announce(record, record.holder, os::thread_ident());
   this_thread = &record;
+  if (os::is_first_thread()) become_main(record);
 }
 
 void announce(ThreadRecord& record, std::uint32_t holder, std::uintptr_t ident) noexcept {
@@ -236,10 +243,6 @@ Letter* take_letter(ThreadRecord& me, bool& more) noexcept {
   if (letter) me.letters = letter->next;
   more = me.letters != nullptr;
   return letter;
-}
-
-void become_main(ThreadRecord& me) noexcept {
-  main_thread.store(&me, std::memory_order_release);
 }
 
 void keep_only(ThreadRecord* me) noexcept {

@@ -156,10 +156,10 @@ bool send(std::uintptr_t ident, Letter& letter) noexcept;
 /// The oldest letter, now the caller's; null: none. `more`: others are left.
 Letter* take_letter(ThreadRecord& me, bool& more) noexcept;
 
-/// The main thread's record: where signal handlers run. Null until `become_main`, and when it
-/// ended. acquire/release: whoever finds it finds it whole.
+/// The main thread's record: where signal handlers run. The main thread is the one that ran main,
+/// or forked; null until it has a record, and when it has ended. acquire/release: whoever finds it
+/// finds it whole.
 extern constinit std::atomic<ThreadRecord*> main_thread;
-void become_main(ThreadRecord& me) noexcept;
 
 /// In the child of a fork: this thread is the only one, and main. All others' records are free, in
 /// a new generation. See fork.h.
