@@ -86,18 +86,22 @@ class Interrupt(unittest.TestCase):
         out = run(
             """
             import signal, threading, time, _thread
-            calls = []
-            signal.signal(signal.SIGUSR1, lambda *_: calls.append(time.monotonic()))
+            calls, done = [], False
+            signal.signal(signal.SIGUSR1, lambda *_: calls.append(1))
             lock = threading.Lock()
             lock.acquire()
-            def interrupt():
-                while len(calls) < 5:
-                    _thread.interrupt_main(signal.SIGUSR1)
-                    signal.pthread_kill(threading.main_thread().ident, signal.SIGUSR1)
             begin = time.monotonic()
+            def interrupt():
+                while not done and time.monotonic() < begin + 20:
+                    seen = len(calls)
+                    _thread.interrupt_main(signal.SIGUSR1)
+                    while not done and len(calls) == seen: time.sleep(0.0001)
             thread = threading.Thread(target=interrupt)
             thread.start()
-            print(lock.acquire(timeout=0.3), 0.3 <= time.monotonic() - begin < 5, len(calls) >= 5)
+            got = lock.acquire(timeout=0.3)
+            end = time.monotonic()
+            done = True
+            print(got, 0.3 <= end - begin < 5, len(calls) > 5)
             thread.join()
             """
         )
@@ -152,20 +156,21 @@ class Interrupt(unittest.TestCase):
     def test_acquire_restore_is_not_interrupted(self):
         out = run(
             """
-            import signal, threading, _thread
+            import linecache, sys, threading, _thread
             condition = threading.Condition()
-            waiting = threading.Event()
+            main = threading.main_thread()
+            def restores():
+                frame = sys._current_frames()[main.ident]
+                return "_acquire_restore" in linecache.getline(frame.f_code.co_filename, frame.f_lineno)
             def interrupt():
                 with condition:
-                    # The main thread is in wait(). It is told to go on, and waits for the lock again.
                     condition.notify()
+                    # It goes on, and waits for the lock again, which is ours.
+                    while not restores(): pass
                     for _ in range(50): _thread.interrupt_main()
-            def begin():
-                with condition: pass
-                interrupt()
             try:
                 with condition:
-                    thread = threading.Thread(target=begin)
+                    thread = threading.Thread(target=interrupt)
                     thread.start()
                     try:
                         condition.wait()

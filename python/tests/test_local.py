@@ -54,8 +54,10 @@ class Local(unittest.TestCase):
     def test_init_that_fails_in_a_thread_is_tried_again_there(self):
         class Picky(threading.local):
             fail = False
+            calls = []
 
             def __init__(self):
+                self.calls.append(1)
                 self.half = 1
                 if Picky.fail:
                     Picky.fail = False
@@ -74,6 +76,7 @@ class Local(unittest.TestCase):
 
         in_thread(look)
         self.assertEqual(seen, [("not now",), 1])
+        self.assertEqual(len(Picky.calls), 3)
 
     def test_attributes_go_with_their_thread(self):
         local = threading.local()
