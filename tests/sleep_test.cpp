@@ -51,7 +51,6 @@ TEST(Sleep, ThatIsLongerThanTheClockCanCountIsForEverAndCanBeInterrupted) {
     ASSERT_TRUE(eventually_waits(sleeper));
     const void* before = testing::waits_for(sleeper.ident());
     EXPECT_NE(before, nullptr);
-    std::atomic<bool> taken{false};
     EXPECT_TRUE(interrupt(sleeper.ident(), std::make_exception_ptr(Stop{})));
     ASSERT_TRUE(testing::eventually([&] {
       bool pending = true;
