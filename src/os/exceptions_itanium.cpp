@@ -10,10 +10,9 @@
 namespace underthread::os {
 
 // no_sanitize: the runtime gives the reference to a forced unwind no object, as its ABI allows.
-#ifdef __GLIBCXX__
-[[gnu::no_sanitize("null")]]
-#endif
-void run_contained(void (*body)(void*), void (*caught)(void*), void* argument) {
+// As __attribute__, which GCC and Clang both take; [[gnu::no_sanitize]] is GCC's alone.
+__attribute__((no_sanitize("null"))) void run_contained(void (*body)(void*), void (*caught)(void*),
+                                                        void* argument) {
   try {
     body(argument);
 #ifdef __GLIBCXX__
