@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <gtest/gtest.h>
+#include <pthread.h>
 #include <sys/syscall.h>
 
 #include "os/native_thread.h"
@@ -133,6 +134,39 @@ TEST(ThreadRecord, AnUnreadLetterIsDeletedWithItsThread) {
     EXPECT_TRUE(send(os::thread_ident(), *new Counted(deleted)));
   }).join();
   EXPECT_EQ(deleted, 1);
+}
+
+TEST(ThreadRecord, OneThatItsThreadLeftBehindGoesWhenTheIdentIsUsedAgain) {
+  // A destructor that comes back to the library in every round that the system gives it: the last
+  // round is after we were told of the thread's end for the last time.
+  static pthread_key_t again;
+  ASSERT_EQ(pthread_key_create(&again,
+                               [](void* value) {
+                                 current();
+                                 pthread_setspecific(again, value);
+                               }),
+            0);
+  const std::size_t before = live_count();
+  std::uintptr_t ident = 0;
+  std::thread([&] {
+    ident = os::thread_ident();
+    current();
+    pthread_setspecific(again, &again);
+  }).join();
+  ASSERT_EQ(live_count(), before + 1) << "nothing was left behind";
+  bool used_again = false;
+  EXPECT_TRUE(eventually([&] {
+    std::thread([&] {
+      used_again = os::thread_ident() == ident;
+      ThreadRecord* me = current();
+      if (used_again) {
+        EXPECT_EQ(find(ident, [](ThreadRecord&) {}), me);
+      }
+    }).join();
+    return used_again;
+  }));
+  EXPECT_EQ(live_count(), before);
+  pthread_key_delete(again);
 }
 
 TEST(ThreadRecord, WhatIsCalledAtTheEndRunsAfterThreadLocalDestructors) {

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "os/fatal.h"
+#include "os/thread_sanitizer.h"
 
 namespace underthread::os {
 namespace {
@@ -18,32 +19,13 @@ constexpr std::int64_t second = 1'000'000'000;
 static_assert(sizeof(std::atomic<std::uint32_t>) == 4 &&
               std::atomic<std::uint32_t>::is_always_lock_free);
 
-// g++ says it by the first name, clang++ by the second.
-#ifdef __has_feature
-#if __has_feature(thread_sanitizer) && !defined(__SANITIZE_THREAD__)
-#define __SANITIZE_THREAD__ 1
-#endif
-#endif
-
-#ifdef __SANITIZE_THREAD__
-// ThreadSanitizer holds a signal's handler back until the thread's next atomic operation or libc
-// call. One that is held back just before this system call would stay so until it ends: end it now
-// and then.
-constexpr std::int64_t longest_sleep = second / 100;
-#endif
-
 }  // namespace
 
 FutexEnd futex_wait(std::atomic<std::uint32_t>& word, std::uint32_t expected,
                     std::int64_t until) noexcept {
   // FUTEX_WAIT_BITSET takes an absolute time of the monotonic clock; FUTEX_WAIT would take the time
   // left, which a signal makes stale.
-#ifdef __SANITIZE_THREAD__
-  const bool cut = until - now() > longest_sleep;
-  if (cut) until = now() + longest_sleep;
-#else
-  constexpr bool cut = false;
-#endif
+  const bool cut = shortened(until, [] { return now(); });
   timespec when{};
   const timespec* limit = nullptr;
   if (until != INT64_MAX) {

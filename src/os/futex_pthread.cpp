@@ -18,6 +18,7 @@
 #include <semaphore.h>
 
 #include "os/fatal.h"
+#include "os/thread_sanitizer.h"
 
 namespace underthread::os {
 namespace {
@@ -86,6 +87,7 @@ int wait_until(sem_t& semaphore, std::int64_t until) {
 
 FutexEnd futex_wait(std::atomic<std::uint32_t>& word, std::uint32_t expected,
                     std::int64_t until) noexcept {
+  const bool cut = shortened(until, [] { return now(); });
   Row& row = row_of(&word);
   Sleeper sleeper{&word, {}};
   if (sem_init(&sleeper.woken, 0, 0) != 0) fatal("sem_init", errno);
@@ -110,7 +112,7 @@ FutexEnd futex_wait(std::atomic<std::uint32_t>& word, std::uint32_t expected,
   }
   sem_destroy(&sleeper.woken);
   if (chosen || ended == 0) return FutexEnd::woken;
-  if (ended == ETIMEDOUT) return FutexEnd::timed_out;
+  if (ended == ETIMEDOUT) return cut ? FutexEnd::woken : FutexEnd::timed_out;
   if (ended == EINTR) return FutexEnd::signalled;
   fatal("sem_wait", ended);
 }

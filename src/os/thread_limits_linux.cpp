@@ -138,7 +138,9 @@ std::uint64_t threads_of_user(const std::string& root) {
 
 std::string user_full(const std::string& root) {
   rlimit limit{};
-  if (getrlimit(RLIMIT_NPROC, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return "";
+  // Root is exempt.
+  if (getuid() == 0 || getrlimit(RLIMIT_NPROC, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+    return "";
   const std::uint64_t threads = threads_of_user(root);
   if (threads < limit.rlim_cur) return "";
   return "RLIMIT_NPROC allows this user " + std::to_string(limit.rlim_cur) + " threads, who has " +
@@ -152,8 +154,8 @@ std::string why_no_thread(int error, std::size_t stack_size, const std::string& 
   if (error != EAGAIN && error != ENOMEM) return reason;
   std::string limit = no_memory(stack_size, root);
   if (limit.empty()) limit = cgroup_full(root);
-  if (limit.empty()) limit = machine_full(root);
   if (limit.empty()) limit = user_full(root);
+  if (limit.empty()) limit = machine_full(root);
   return limit.empty() ? reason : reason + ": " + limit;
 }
 
