@@ -179,8 +179,9 @@ End run(const std::shared_ptr<Job>& job, const Options& options) {
     job->finished.acquire();
     job->working = options.threads;
     for (unsigned i = 0; i < options.threads; ++i) start_new_thread(work, job);
-    // Where SIGINT is ignored interrupt_main() does nothing, hence the look at time_is_up.
-    while (!job->finished.acquire(true, tick) && !job->time_is_up)
+    // Where SIGINT is ignored interrupt_main() does nothing, and we have to look ourselves.
+    const bool deaf = getsignal(SIGINT) == ignore;
+    while (!job->finished.acquire(true, tick) && !(deaf && job->time_is_up))
       if (show_bar) draw_bar(*job);
   } catch (const KeyboardInterrupt&) {
     interrupted = !job->time_is_up;
@@ -228,7 +229,7 @@ void report(Job& job, const Options& options, End end) {
   std::printf("could not be read: %zu\n", job.unreadable.size());
   std::printf("identifiers: %ju\ndifferent identifiers: %zu\n", total, ranking.size());
   std::printf("threads: %u\n", options.threads);
-  std::printf("_thread: none, underthread's C++ library\n");
+  std::printf("_thread: underthread's C++ library\n");
   if (end == End::interrupted) std::printf("PARTIAL: Ctrl-C\n");
   if (end == End::time_is_up) std::printf("PARTIAL: %g seconds were up\n", *options.seconds);
   if (end == End::worker_failed) std::printf("PARTIAL: a worker failed\n");
@@ -319,7 +320,7 @@ int index_files(int argc, char** argv) {
     const auto job = std::make_shared<Job>();
     const End end = run(job, options);
     // Results that nobody reads must not hold up whoever presses Ctrl-C now.
-    if (getsignal(SIGINT) == Handler(&default_int_handler)) signal(SIGINT, default_action);
+    if (getsignal(SIGINT) == default_int_handler) signal(SIGINT, default_action);
     report(*job, options, end);
     // Ends the process by the signal itself, so that a shell that runs us in a loop leaves the
     // loop.

@@ -129,8 +129,9 @@ def run(job, options):
             job.queue.put(path)
         for _ in range(options.threads):
             job.queue.put(None)
-        # Where SIGINT is ignored interrupt_main() does nothing, hence the look at time_is_up.
-        while not job.finished.wait(TICK) and not job.time_is_up:
+        # Where SIGINT is ignored interrupt_main() does nothing, and we have to look ourselves.
+        deaf = signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+        while not job.finished.wait(TICK) and not (deaf and job.time_is_up):
             if show_bar:
                 draw_bar(job)
         with job.lock:

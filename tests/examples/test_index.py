@@ -255,7 +255,7 @@ class OnUnderthread(Index, unittest.TestCase):
 
 class InCpp(Index, unittest.TestCase):
     command = programs.IN_CPP
-    thread_module = r"^_thread: none, underthread's C\+\+ library$"
+    thread_module = r"^_thread: underthread's C\+\+ library$"
 
     def test_root_is_needed(self):
         status, out, err = run(self, self.command)
