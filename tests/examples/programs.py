@@ -27,15 +27,19 @@ PATIENCE = 60.0
 
 
 def start(test, command, **options):
-    """A process with a pipe on each standard stream, killed at the end if it still runs then."""
-    options = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) | options
+    """A process with a pipe on each standard stream, killed at the end with all that it started."""
+    pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    options = pipes | dict(start_new_session=True) | options
     # A test runner that was started in the background has SIGINT ignored, and we would inherit it.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(command, **options)
     signal.signal(signal.SIGINT, before)
 
     def clean_up():
-        process.kill()
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass  # as it should be: nobody is left
         process.communicate()
 
     test.addCleanup(clean_up)
