@@ -124,6 +124,21 @@ TEST(Names, InterruptsAndSignals) {
   EXPECT_THROW(underthread::check_interrupts(), std::runtime_error);
 }
 
+namespace with_using {
+using namespace underthread;
+template <class H>
+concept TakenUnqualified = requires(H handler) {
+  signal(SIGINT, handler);
+};
+// C's `signal` takes functions too, and would call them inside the signal handler: no silent
+// choice.
+static_assert(!TakenUnqualified<void (*)(int)>);
+static_assert(TakenUnqualified<DefaultAction>);
+inline const auto lambda = [](int) {};
+static_assert(TakenUnqualified<decltype(lambda)>);
+static_assert(std::is_same_v<decltype(signal(SIGUSR1, lambda)), Handler>);
+}  // namespace with_using
+
 int program(int argc, char**) {
   return argc;
 }

@@ -63,6 +63,18 @@ class Handler {
 /// @throws std::invalid_argument "signal number out of range"; "signal only works in main thread"
 ///         std::system_error where the system refuses, as for SIGKILL
 Handler signal(int signum, Handler handler);
+/// The same for a plain function and for what can be called. Overloads of their own for what
+/// `using namespace underthread` does to an unqualified `signal(SIGINT, f)`: C's `signal` would
+/// match a function better than a Handler does, and call it inside the signal handler. So it is
+/// ambiguous and does not compile; qualify it. A lambda is taken here.
+inline Handler signal(int signum, void (*function)(int)) {
+  return signal(signum, Handler(function));
+}
+template <class F>
+requires(std::is_invocable_v<F&, int> && !std::is_same_v<F, void (*)(int)>) Handler
+    signal(int signum, F function) {
+  return signal(signum, Handler(std::move(function)));
+}
 
 /// The handler of a signal (Python: `signal.getsignal`), from any thread.
 /// @throws std::invalid_argument "signal number out of range"

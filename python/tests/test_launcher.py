@@ -170,6 +170,21 @@ class SameAsPython(unittest.TestCase):
                 ends.append((ended.returncode, ended.stdout, ended.stderr))
         self.assertEqual(ends[:2], ends[2:])
 
+    def test_a_program_from_a_pipe_with_a_name(self):
+        ends = []
+        for on in (STOCK, OURS):
+            ended = subprocess.run(
+                [*on, "/dev/stdin", "a"],
+                input=WHO,
+                capture_output=True,
+                text=True,
+                timeout=PATIENCE,
+                cwd=self.program.directory,
+            )
+            ends.append((ended.returncode, re.sub("0x[0-9a-f]+", "0x", ended.stdout), ended.stderr))
+        self.assertEqual(*ends)
+        self.assertEqual(ends[0][0], 0)
+
     def test_a_missing_file_has_status_2(self):
         self.assertEqual(self.compare(["missing.py"])[0], 2)
 

@@ -121,19 +121,25 @@ def _start_path(path, namespace):
         _replace_first_path(whole) if not sys.flags.safe_path else sys.path.insert(0, whole)
         runpy._run_module_as_main("__main__", alter_argv=False)
         return
-    _replace_first_path(os.path.dirname(os.path.realpath(whole)))
+    _replace_first_path(os.path.dirname(_resolve(whole)))
     code, loader = _read_script(whole)
     namespace.update(__file__=whole, __cached__=None, __loader__=loader("__main__", whole))
     exec(code, namespace)
 
 
+def _resolve(path):
+    """As python does for sys.path[0]: what a link like /dev/stdin leads to may be no path."""
+    try:
+        return os.path.realpath(path, strict=True)
+    except OSError:
+        is_link = os.path.islink(path)
+        return os.path.join(os.path.dirname(path), os.readlink(path)) if is_link else path
+
+
 def _read_script(path):
     try:
+        # Read once, from front to back: it may be a pipe.
         with io.open_code(path) as file:
-            code = pkgutil.read_code(file)
-            if code is not None:
-                return code, SourcelessFileLoader
-            file.seek(0)
             source = file.read()
     except OSError as error:
         sys.stderr.write(
@@ -141,4 +147,7 @@ def _read_script(path):
             f"[Errno {error.errno}] {error.strerror}\n"
         )
         sys.exit(2)
+    code = pkgutil.read_code(io.BytesIO(source))
+    if code is not None:
+        return code, SourcelessFileLoader
     return compile(source, path, "exec", dont_inherit=True), SourceFileLoader
