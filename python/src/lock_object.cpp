@@ -9,6 +9,7 @@
 
 #include "blocking.h"
 #include "errors.h"
+#include "lock_type.h"
 #include "stock.h"
 #include "timeout.h"
 
@@ -95,26 +96,6 @@ PyObject* repr(PyObject* self) {
                               Py_TYPE(self)->tp_name, self);
 }
 
-int traverse(PyObject* self, visitproc visit, void* arg) {
-  Py_VISIT(Py_TYPE(self));
-  return 0;
-}
-
-// Legal for a lock that is held: nobody waits for it, since whoever does has a reference.
-void dealloc(PyObject* self) {
-  PyTypeObject* const type = Py_TYPE(self);
-  PyObject_GC_UnTrack(self);
-  if (object(self)->weakrefs) PyObject_ClearWeakRefs(self);
-  object(self)->lock.~Lock();
-  type->tp_free(self);
-  Py_DECREF(type);
-}
-
-template <class Function>
-PyCFunction method(Function* function) {
-  return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function));
-}
-
 PyMethodDef methods[] = {
     {"acquire_lock", method(acquire), METH_FASTCALL | METH_KEYWORDS, nullptr},
     {"acquire", method(acquire), METH_FASTCALL | METH_KEYWORDS, nullptr},
@@ -139,8 +120,8 @@ PyTypeObject* make_lock_type(PyObject* module, PyObject* stock) {
   PyTypeObject* const theirs = stock_type(stock, "LockType");
   if (!theirs) return nullptr;
   PyType_Slot slots[] = {
-      {Py_tp_dealloc, reinterpret_cast<void*>(dealloc)},
-      {Py_tp_traverse, reinterpret_cast<void*>(traverse)},
+      {Py_tp_dealloc, reinterpret_cast<void*>(dealloc_lock<LockObject>)},
+      {Py_tp_traverse, reinterpret_cast<void*>(traverse_type)},
       {Py_tp_repr, reinterpret_cast<void*>(repr)},
       {Py_tp_methods, methods},
       {Py_tp_members, members},

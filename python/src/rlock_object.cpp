@@ -10,6 +10,7 @@
 
 #include "blocking.h"
 #include "errors.h"
+#include "lock_type.h"
 #include "stock.h"
 #include "timeout.h"
 
@@ -117,26 +118,6 @@ PyObject* make(PyTypeObject* type, PyObject*, PyObject*) {
   return self;
 }
 
-int traverse(PyObject* self, visitproc visit, void* arg) {
-  Py_VISIT(Py_TYPE(self));
-  return 0;
-}
-
-// Legal for a lock that is held: nobody waits for it, since whoever does has a reference.
-void dealloc(PyObject* self) {
-  PyTypeObject* const type = Py_TYPE(self);
-  PyObject_GC_UnTrack(self);
-  if (object(self)->weakrefs) PyObject_ClearWeakRefs(self);
-  object(self)->lock.~RLock();
-  type->tp_free(self);
-  Py_DECREF(type);
-}
-
-template <class Function>
-PyCFunction method(Function* function) {
-  return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function));
-}
-
 PyMethodDef methods[] = {
     {"acquire", method(acquire), METH_FASTCALL | METH_KEYWORDS, nullptr},
     {"release", release, METH_NOARGS, nullptr},
@@ -162,8 +143,8 @@ PyTypeObject* make_rlock_type(PyObject* module, PyObject* stock) {
   if (!theirs) return nullptr;
   PyType_Slot slots[] = {
       {Py_tp_new, reinterpret_cast<void*>(make)},
-      {Py_tp_dealloc, reinterpret_cast<void*>(dealloc)},
-      {Py_tp_traverse, reinterpret_cast<void*>(traverse)},
+      {Py_tp_dealloc, reinterpret_cast<void*>(dealloc_lock<RLockObject>)},
+      {Py_tp_traverse, reinterpret_cast<void*>(traverse_type)},
       {Py_tp_repr, reinterpret_cast<void*>(repr)},
       {Py_tp_methods, methods},
       {Py_tp_members, members},
