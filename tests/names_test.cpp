@@ -134,9 +134,9 @@ concept TakenUnqualified = requires(H handler) {
 // choice.
 static_assert(!TakenUnqualified<void (*)(int)>);
 static_assert(TakenUnqualified<DefaultAction>);
-inline const auto lambda = [](int) {};
-static_assert(TakenUnqualified<decltype(lambda)>);
-static_assert(std::is_same_v<decltype(signal(SIGUSR1, lambda)), Handler>);
+using Lambda = decltype([](int) {});
+static_assert(TakenUnqualified<Lambda>);
+static_assert(std::is_same_v<decltype(signal(SIGUSR1, Lambda())), Handler>);
 }  // namespace with_using
 
 int program(int argc, char**) {

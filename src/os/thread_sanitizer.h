@@ -14,11 +14,11 @@ namespace underthread::os {
 
 /// The sanitizer holds a signal's handler back until the thread's next atomic operation or libc
 /// call that it knows. One that is held back just before a system call would stay so until that
-/// ends: so under it no sleep lasts longer than 10 ms. True if `until` (ns of the clock `now`) was
+/// ends: so under it no sleep lasts longer than 100 ms. True if `until` (ns of the clock `now`) was
 /// shortened; its end is then no time-out, and the caller looks around and sleeps again.
 inline bool shortened(std::int64_t& until, std::int64_t (*now)()) noexcept {
 #ifdef __SANITIZE_THREAD__
-  const std::int64_t limit = now() + 10'000'000;
+  const std::int64_t limit = now() + 100'000'000;
   if (until <= limit) return false;
   until = limit;
   return true;
