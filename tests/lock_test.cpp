@@ -291,6 +291,33 @@ TEST(Lock, ReleasesByTwoThreadsAtOnceUnlockOnceAndRefuseOnce) {
   }
 }
 
+TEST(Lock, ReleasesByTwoThreadsAtOnceWithAWaiterEndNoMoreHoldsThanThereWere) {
+  for (int round = 0; round < 300; ++round) {
+    Lock lock;
+    lock.acquire();
+    Thread waiter([&] { lock.acquire(); });
+    ASSERT_TRUE(eventually_waits(waiter));
+    std::atomic<int> ready{0};
+    std::atomic<int> ended{0};
+    const auto release = [&] {
+      ++ready;
+      while (ready != 2) std::this_thread::yield();
+      try {
+        lock.release();
+        ++ended;
+      } catch (const error&) {
+      }
+    };
+    std::thread other(release);
+    release();
+    other.join();
+    waiter.join();
+    // Two acquired it: this thread and the waiter. Each release that was not refused ended one
+    // hold.
+    ASSERT_EQ(lock.locked(), ended == 1) << "round " << round;
+  }
+}
+
 TEST(Lock, WhatWasHandedToAWaiterAndReleasedByAThirdThreadCountsAsTaken) {
   // The waiter's acquire happened even if it finds the lock released again when it runs.
   Lock lock;
