@@ -199,6 +199,12 @@ TEST_F(Signals, SimulatingADefaultOrIgnoredSignalDoesNothing) {
   interrupt_main(SIGINT);  // never set by anyone
   check_interrupts();
   sleep_for(1ms);
+  // Nor later, when there is a handler.
+  int calls = 0;
+  interrupt_main(SIGUSR2);
+  signal(SIGUSR2, [&](int) { ++calls; });
+  check_interrupts();
+  EXPECT_EQ(calls, 0);
 }
 
 TEST_F(Signals, AHandlerThatReturnsLetsTheWaitGoOn) {
