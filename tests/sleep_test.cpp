@@ -1,6 +1,5 @@
 #include <underthread/sleep.h>
 
-#include <atomic>
 #include <chrono>
 
 #include <gtest/gtest.h>
@@ -49,8 +48,6 @@ TEST(Sleep, ThatIsLongerThanTheClockCanCountIsForEverAndCanBeInterrupted) {
   });
   for (int i = 0; i < 3; ++i) {
     ASSERT_TRUE(eventually_waits(sleeper));
-    const void* before = testing::waits_for(sleeper.ident());
-    EXPECT_NE(before, nullptr);
     EXPECT_TRUE(interrupt(sleeper.ident(), std::make_exception_ptr(Stop{})));
     ASSERT_TRUE(testing::eventually([&] {
       bool pending = true;

@@ -1,10 +1,10 @@
 // Fork: the child has one thread, the one that forked, and a copy of the memory as it was at that
 // moment, in the middle of what the other threads were doing.
 //
-// So nothing is made whole before a fork: the child forgets. Its queues are empty, since nobody
-// waits; its registry holds itself alone, which is the main thread now, with a new kernel id; all
-// other records are free, so a lock word that names one of them names nobody alive. Locks stay as
-// they are: what the forking thread held it still holds, and what others held stays locked.
+// So nothing of the lot is made whole before a fork: the child forgets. Its queues are empty, since
+// nobody waits; its registry holds itself alone, which is the main thread now, with a new kernel
+// id; all other records are free, so a lock word that names one of them names nobody alive. Locks
+// stay as they are: what the forking thread held it still holds, and what others held stays locked.
 #pragma once
 
 #include <atomic>
