@@ -1,0 +1,66 @@
+// Races: which plain accesses conflict with which others without an order between them, and which
+// touch memory that is gone. Byte by byte, by vector clocks.
+#pragma once
+
+#include <cstdint>
+
+#include "engine/address_space.h"
+
+namespace explore {
+
+class Races {
+ public:
+  explicit Races(AddressSpace& space);
+
+  void begin_run() noexcept { ++run_; }
+
+  /// Notes an access of `thread`, whose clock is `clock`. @return what is wrong with it, or null
+  const char* plain_read(std::uintptr_t address, std::size_t size, int thread,
+                         const VectorClock& clock) noexcept;
+  const char* plain_write(std::uintptr_t address, std::size_t size, int thread,
+                          const VectorClock& clock) noexcept;
+  const char* atomic_read(std::uintptr_t address, std::size_t size, int thread,
+                          const VectorClock& clock) noexcept;
+  const char* atomic_write(std::uintptr_t address, std::size_t size, int thread,
+                           const VectorClock& clock) noexcept;
+  /// As a write, after which nobody may touch it.
+  const char* freed(std::uintptr_t address, std::size_t size, int thread,
+                    const VectorClock& clock) noexcept;
+
+  /// A number that whoever keeps atomics has given to an address in this run; 0: none yet.
+  std::uint16_t& atomic_at(std::size_t granule, std::uintptr_t address) noexcept {
+    return of(granule).atomic[address % AddressSpace::granule];
+  }
+
+ private:
+  struct Byte {
+    Epoch plain_written, atomically_written;
+    std::uint8_t plain_writer, atomic_writer;
+    bool freed;
+    bool read;  // by anyone, so that most writes need not look further
+  };
+  struct Granule {
+    std::uint32_t run;
+    Byte bytes[AddressSpace::granule];
+    Epoch plain_read[AddressSpace::granule][max_threads];
+    Epoch atomically_read[AddressSpace::granule][max_threads];
+    std::uint16_t atomic[AddressSpace::granule];
+  };
+
+  Granule& of(std::size_t index) noexcept {
+    Granule& granule = table_[index];
+    if (granule.run != run_) {
+      granule = {};
+      granule.run = run_;
+    }
+    return granule;
+  }
+  template <class F>
+  const char* each_byte(std::uintptr_t address, std::size_t size, F look) noexcept;
+
+  AddressSpace& space_;
+  Granule* table_;
+  std::uint32_t run_ = 0;
+};
+
+}  // namespace explore

@@ -1,0 +1,18 @@
+// All rows, by the files that they are in.
+#pragma once
+
+#include <span>
+
+#include "rows/row.h"
+
+namespace explore {
+
+extern const std::span<const RowInfo> lock_rows;
+
+/// Every table above, in this order.
+std::span<const std::span<const RowInfo>> row_tables();
+
+/// The row of that name, or null.
+const RowInfo* find_row(const char* name);
+
+}  // namespace explore
