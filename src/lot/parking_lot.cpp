@@ -23,8 +23,7 @@ std::uintptr_t number_of(const void* key) noexcept {
 }
 
 Bucket& bucket_of(const void* key) noexcept {
-  const std::uint64_t mixed = static_cast<std::uint64_t>(number_of(key)) * 0x9E3779B97F4A7C15u;
-  return buckets[mixed >> (64 - bucket_bits)];
+  return buckets[bucket_number(key)];
 }
 
 void enqueue(Bucket& bucket, std::uintptr_t key, Waiter& waiter) noexcept {
@@ -79,6 +78,11 @@ void dequeue(Bucket& bucket, Waiter& waiter) noexcept {
 }
 
 }  // namespace
+
+std::size_t bucket_number(const void* key) noexcept {
+  const std::uint64_t mixed = static_cast<std::uint64_t>(number_of(key)) * 0x9E3779B97F4A7C15u;
+  return mixed >> (64 - bucket_bits);
+}
 
 ParkEnd park(ThreadRecord& me, const void* key, Callback<bool()> validate, Wait& wait,
              std::uint32_t token) noexcept {

@@ -58,6 +58,10 @@ void unpark_one(const void* key, Callback<Choice(const Waiter* first, bool more)
 /// Wakes all who wait on `key`. @return how many
 std::size_t unpark_all(const void* key) noexcept;
 
+/// Where a key's waiters are kept. Keys of one number share a mutex and delay each other, nothing
+/// else; tests want such keys.
+std::size_t bucket_number(const void* key) noexcept;
+
 /// In the child of a fork: nobody waits.
 void forget_waiters() noexcept;
 

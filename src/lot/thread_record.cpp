@@ -90,6 +90,7 @@ void list(ThreadRecord& record, std::uintptr_t ident) noexcept {
   }
   registry.by_ident.insert(record.by_ident, ident);
   ++registry.live;
+  record.was_listed = true;
   // Both release, ident first: `ident_of` says why.
   record.ident.store(ident, std::memory_order_release);
   record.live.store(record.holder, std::memory_order_release);
@@ -145,6 +146,7 @@ ThreadRecord* reserve() noexcept {
   record->pending.store(0, std::memory_order_relaxed);
   record->native_id.store(0, std::memory_order_relaxed);
   record->interrupts_held = 0;
+  record->was_listed = false;
   record->at_end = nullptr;
   for (auto& word : record->name) word.store(0, std::memory_order_relaxed);
   return record;
@@ -167,8 +169,9 @@ void adopt(ThreadRecord& record) noexcept {
 
 void announce(ThreadRecord& record, std::uint32_t holder, std::uintptr_t ident) noexcept {
   Locked locked(registry.mutex);
-  const bool still_reserved = record.holder == holder;
-  if (still_reserved && record.live.load(std::memory_order_relaxed) == 0) list(record, ident);
+  // The thread may have listed itself, and have ended, or be ending: that is not for its parent to
+  // undo.
+  if (record.holder == holder && !record.was_listed) list(record, ident);
 }
 
 ThreadRecord* attach() noexcept {

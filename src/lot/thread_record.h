@@ -89,6 +89,7 @@ struct alignas(64) ThreadRecord : ThreadHead {
   /// The rest is the registry's.
   std::uint32_t index = 0;
   std::uint32_t generation = 0;
+  bool was_listed = false;  ///< since it was reserved
   ThreadRecord* next_free = nullptr;
   struct ByIdent : TreapNode {
     ThreadRecord* record = nullptr;

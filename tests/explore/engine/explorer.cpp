@@ -31,7 +31,7 @@ void run_handler(int number) {
 }
 
 Program program_of(const RowInfo& info) {
-  return {info.threads, run_thread, run_handler, info.time_outs_are_needed};
+  return {info.threads, run_thread, run_handler, info.time_outs_are_needed, info.in_turn};
 }
 
 Budget budget_of(const RowInfo& info, const Settings& settings) {

@@ -155,7 +155,8 @@ RunEnd Machine::run(const Program& program, Model model, const Budget& budget, S
       threads_[i].fiber.prepare(space_.stack(i), AddressSpace::stack_size, enter_thread);
       options.add(Do::go_on, i);
     }
-    current_ = options.of[options.count > 1 ? choices.pick(options.count) : 0].thread;
+    const bool any = options.count > 1 && !program.in_turn;
+    current_ = options.of[any ? choices.pick(options.count) : 0].thread;
     this_thread() = static_cast<underthread::lot::ThreadHead*>(threads_[current_].this_thread);
     load_exceptions(threads_[current_].exceptions);
     Fiber::change(outside_, threads_[current_].fiber);
@@ -265,6 +266,12 @@ void Machine::switch_away() {
       if (left_.spurious > 0) options.add(Do::spurious, i);
     }
     ++left_.time_outs;
+  }
+  if (program_->in_turn && somebody) {
+    Options first;
+    for (int i = 0; i < options.count && first.count == 0; ++i)
+      if (options.of[i].what == Do::go_on) first.add(Do::go_on, options.of[i].thread);
+    options = first;
   }
   const int picked = pick(options, false);
   const Option option = options.of[picked];
@@ -378,7 +385,7 @@ void Machine::futex_wake_one(std::uintptr_t word, void* pc) {
     wake(*first, end);
     memory.learn(current_, static_cast<std::uint64_t>(end));
     if (end == SleepEnd::woken) {
-      first->woken_in = mix(memory.history(), 1);
+      first->woken_in = memory.history_of(current_);
       return;
     }
     if (end == SleepEnd::timed_out) {
@@ -407,16 +414,17 @@ std::int64_t Machine::now(void* pc) {
 void Machine::relax(void* pc) {
   if (!exploring()) return;
   point(pc);
+  memory.learn(current_, 0x7370696E);
   record(Event::What::spin, pc);
 }
 
 bool Machine::may_refuse_thread(void* pc) {
   if (left_.refusals == 0) return false;
   point(pc);
-  if (choices.pick(2) == 0) return false;
-  --left_.refusals;
-  memory.learn(current_, 0x6E6F);
-  return true;
+  const bool refuses = choices.pick(2) == 1;
+  memory.learn(current_, refuses);
+  if (refuses) --left_.refusals;
+  return refuses;
 }
 
 int Machine::start_thread(void (*function)(void*), void* argument, void* pc) {

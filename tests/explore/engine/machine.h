@@ -27,6 +27,8 @@ struct Program {
   void (*on_signal)(int number) = nullptr;  ///< a signal's handler, in that thread
   /// Time-outs are among what it is about: that nobody is left who could run before is no fault.
   bool time_outs_are_needed = false;
+  /// When a thread sleeps or ends, the first that can goes on, and no other.
+  bool in_turn = false;
 };
 
 enum class RunEnd : std::uint8_t { complete, cut, failed };
@@ -128,7 +130,7 @@ class Machine final : public StaleReads {
     std::int64_t until;
     std::uint32_t place;  // among the sleepers, by when they came
     SleepEnd woken_by;
-    std::uint64_t woken_in;  // the history of whoever woke it; 0: nobody did
+    std::uint64_t woken_in;  // that of whoever woke it; 0: nobody did
     int joins;
   };
 
@@ -146,6 +148,8 @@ class Machine final : public StaleReads {
   static void enter_thread();
   static void enter_director();
   void thread_main();
+  /// Others may go on here. Something must happen after it, or be learned: two such moments without
+  /// anything between them look like one that has been seen.
   void point(void* pc);
   void offer_others(Options& options) const;
   void switch_away();

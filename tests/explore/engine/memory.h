@@ -83,6 +83,8 @@ class Memory {
   /// Equal for two runs (so far) if each thread did and read the same, whatever the order of what
   /// does not touch the same places.
   std::uint64_t history() const noexcept { return history_; }
+  /// The same for what one thread did and read.
+  std::uint64_t history_of(int thread) const noexcept { return threads_[thread].history; }
   /// True if something was sequentially consistent, which costs more to follow.
   bool saw_seq_cst() const noexcept { return saw_seq_cst_; }
   void follow_seq_cst(bool follow) noexcept { follow_seq_cst_ = follow; }

@@ -2,7 +2,9 @@
 // touch memory that is gone. Byte by byte, by vector clocks.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include "engine/address_space.h"
 
@@ -33,30 +35,34 @@ class Races {
   }
 
  private:
+  using Set = std::uint16_t;  // of threads
+  static_assert(max_threads <= 16);
+
   struct Byte {
     Epoch plain_written, atomically_written;
     std::uint8_t plain_writer, atomic_writer;
     bool freed;
-    bool read;  // by anyone, so that most writes need not look further
   };
+  // Of each thread, when it last read each byte; 0: not since the run began.
+  using Reads = Epoch[max_threads][AddressSpace::granule];
   struct Granule {
     std::uint32_t run;
+    Set plain_readers, atomic_readers;  // whose rows below are of this run
     Byte bytes[AddressSpace::granule];
-    Epoch plain_read[AddressSpace::granule][max_threads];
-    Epoch atomically_read[AddressSpace::granule][max_threads];
     std::uint16_t atomic[AddressSpace::granule];
+    Reads plain_read, atomically_read;
   };
 
   Granule& of(std::size_t index) noexcept {
     Granule& granule = table_[index];
     if (granule.run != run_) {
-      granule = {};
+      std::memset(&granule, 0, offsetof(Granule, plain_read));
       granule.run = run_;
     }
     return granule;
   }
   template <class F>
-  const char* each_byte(std::uintptr_t address, std::size_t size, F look) noexcept;
+  const char* each_granule(std::uintptr_t address, std::size_t size, F look) noexcept;
 
   AddressSpace& space_;
   Granule* table_;

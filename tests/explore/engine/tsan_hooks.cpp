@@ -179,3 +179,19 @@ void operator delete(void* memory, std::align_val_t) noexcept {
 void operator delete(void* memory, std::size_t, std::align_val_t) noexcept {
   operator delete(memory);
 }
+
+// Exceptions too: a run that is not gone on with would leave them behind.
+
+namespace {
+constexpr std::size_t exception_header = 128;  // the C++ runtime's, in front of what is thrown
+}
+
+extern "C" void* __cxa_allocate_exception(std::size_t size) noexcept {
+  void* memory = operator new(exception_header + size);
+  __builtin_memset(memory, 0, exception_header);
+  return static_cast<char*>(memory) + exception_header;
+}
+
+extern "C" void __cxa_free_exception(void* thrown) noexcept {
+  operator delete(static_cast<char*>(thrown) - exception_header);
+}

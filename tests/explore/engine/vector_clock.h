@@ -8,7 +8,7 @@
 namespace explore {
 
 /// Threads in one run, those that a row's threads start included.
-inline constexpr int max_threads = 8;
+inline constexpr int max_threads = 16;
 
 /// How far a thread has come; it takes one step at each atomic operation. 0: before it began.
 using Epoch = std::uint16_t;

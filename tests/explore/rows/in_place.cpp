@@ -1,6 +1,5 @@
 #include "rows/in_place.h"
 
-#include "lot/thread_record.h"
 #include "rows/row.h"
 
 namespace explore {
@@ -9,6 +8,7 @@ namespace {
 struct InPlace {
   underthread::lot::ThreadRecord* record;
   std::uint32_t holder;
+  underthread::Ident ident;
 };
 InPlace in_place[threads_in_place];
 
@@ -19,7 +19,15 @@ void prepare_thread(int number) {
   require(record, "a thread could not be made known");
   // The main thread begins with a look around; rows begin after it.
   underthread::lot::take_pending(*record);
-  in_place[number] = {record, record->holder};
+  in_place[number] = {record, record->holder, record->ident.load(std::memory_order_relaxed)};
+}
+
+underthread::lot::ThreadRecord& record_of_thread(int number) {
+  return *in_place[number].record;
+}
+
+underthread::Ident ident_of_thread(int number) {
+  return in_place[number].ident;
 }
 
 void require_nothing_left() {

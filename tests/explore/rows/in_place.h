@@ -1,13 +1,21 @@
 // What a row's runs find in place, and what they must leave so: the threads that the library knows.
 #pragma once
 
+#include <underthread/ident.h>
+
+#include "lot/thread_record.h"
+
 namespace explore {
 
-/// Threads that exist before every run, whether the row uses them or not: numbers 0 to 3.
-inline constexpr int threads_in_place = 4;
+/// Threads that exist before every run, whether the row uses them or not: numbers from 0.
+inline constexpr int threads_in_place = 11;
 
 /// Makes the calling thread known to the library, as thread `number`.
 void prepare_thread(int number);
+
+/// What the library knows of a thread of the row.
+underthread::lot::ThreadRecord& record_of_thread(int number);
+underthread::Ident ident_of_thread(int number);
 
 /// After a run: no thread that is still known stands in a queue or says that it waits.
 void require_nothing_left();

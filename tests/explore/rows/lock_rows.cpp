@@ -1,34 +1,264 @@
+#include <underthread/errors.h>
 #include <underthread/lock.h>
 
+#include "lot/parking_lot.h"
+#include "os/futex.h"
+#include "rows/in_place.h"
 #include "rows/table.h"
 
 namespace explore {
 namespace {
 
+using underthread::Hold;
 using underthread::Lock;
+namespace lot = underthread::lot;
+namespace os = underthread::os;
 
-// N threads, each takes the lock so often.
-template <int times>
-struct Acquire : Row {
+struct OneLock : Row {
   Lock lock;
   Inside inside;
 
-  Acquire() { name(&lock, "lock"); }
+  OneLock() { name(&lock, "lock"); }
+
+  /// The calling thread holds it.
+  void visit() {
+    require(lock.is_mine() && lock.locked(), "the holder is not the owner");
+    inside.visit();
+  }
+  void take() {
+    lock.acquire();
+    visit();
+    lock.release();
+  }
+  void require_free() { require(!lock.locked(), "the lock is left locked, or was lost"); }
+};
+
+template <int times>
+struct Acquire : OneLock {
   void thread(int) override {
-    for (int i = 0; i < times; ++i) {
+    for (int i = 0; i < times; ++i) take();
+  }
+  void at_end() override { require_free(); }
+};
+
+// Nobody does anything about a signal but return, and its wait goes on.
+struct DisturbedAcquire : Acquire<1> {};
+
+// A host's locks: a wait that any signal ends, and then goes on.
+struct HostedAcquire : OneLock {
+  void thread(int) override {
+    lot::Wait wait{.wake_for = lot::WakeFor::interrupts_and_signals};
+    while (lock.acquire(Hold::scoped, wait) == lot::WaitEnd::interrupted) {
+    }
+    visit();
+    lock.unlock();
+  }
+  void at_end() override { require_free(); }
+};
+
+// One way of holding it each, and either way of ending a hold.
+struct ScopedAndBare : OneLock {
+  void thread(int number) override {
+    if (number == 0)
+      lock.lock();
+    else
       lock.acquire();
-      require(lock.is_mine(), "the holder is not the owner");
-      inside.visit();
+    visit();
+    if (any_of(2) == 0)
+      lock.unlock();
+    else
+      lock.release();
+  }
+  void at_end() override { require_free(); }
+};
+
+struct Try : OneLock {
+  void thread(int number) override {
+    if (number != 0) return take();
+    if (!lock.try_lock()) return;
+    visit();
+    lock.unlock();
+  }
+  void at_end() override { require_free(); }
+};
+
+constexpr double soon = 0.01;
+
+// The last of them waits for 10 ms at most; the others end their holds long before.
+template <int threads>
+struct Timed : OneLock {
+  void thread(int number) override {
+    if (number + 1 < threads) return take();
+    if (!lock.acquire(true, soon)) {
+      require(!lock.is_mine(), "timed out with the lock");
+      return;
+    }
+    visit();
+    lock.release();
+  }
+  void at_end() override { require_free(); }
+};
+
+// Nobody releases it while they wait.
+struct TimedOut : OneLock {
+  TimedOut() { lock.acquire(); }
+  void thread(int) override {
+    const std::int64_t begin = os::now();
+    require(!lock.acquire(true, soon), "acquired what is held for ever");
+    require(os::now() - begin >= 10'000'000, "timed out before its time");
+  }
+  void at_end() override {
+    require(lock.locked(), "the lock was lost");
+    lock.release();
+    require_free();
+  }
+};
+
+// Held from the start; one waits, another thread releases. What it did before is seen.
+struct ReleaseByAnother : OneLock {
+  int written = 0;
+  ReleaseByAnother() { lock.acquire(); }
+  void thread(int number) override {
+    if (number == 0) {
+      lock.acquire();
+      require(written == 1, "what was done before the release is not seen");
+      visit();
+      lock.release();
+    } else {
+      written = 1;
       lock.release();
     }
   }
-  void at_end() override { require(!lock.locked(), "the lock was lost"); }
+  void at_end() override { require_free(); }
+};
+
+struct Releasers : OneLock {
+  int acquired[3] = {0, 0, 0};
+  int released[3] = {0, 0, 0};
+  void release(int number) {
+    try {
+      lock.release();
+      ++released[number];
+    } catch (const underthread::error&) {
+    }
+  }
+  void at_end() override {
+    const int held =
+        acquired[0] + acquired[1] + acquired[2] - released[0] - released[1] - released[2];
+    require(held == 0 || held == 1, "a release released nothing, or two released one hold");
+    require(lock.locked() == (held == 1), "the lock does not say how it is held");
+    if (held) lock.release();
+    require_free();
+  }
+};
+
+// Held once, released twice: one of them must be refused, or end the waiter's hold.
+struct TwoReleasers : Releasers {
+  TwoReleasers() {
+    lock.acquire();
+    acquired[0] = 1;
+  }
+  void thread(int number) override {
+    if (number == 0) {
+      lock.acquire();
+      ++acquired[0];
+    } else {
+      release(number);
+    }
+  }
+};
+
+// A release of a lock that may be unlocked: refused, and nothing has changed; or it ends the hold.
+struct ReleaseUnlocked : Releasers {
+  void thread(int number) override {
+    if (number == 0) return release(0);
+    lock.acquire();
+    ++acquired[number];
+    release(number);
+  }
+};
+
+/// Under the bucket of `lock`: whoever is first in its queue began to wait no later than all
+/// others.
+void require_in_order(const Lock& lock) {
+  lot::unpark_one(&lock, [&](const lot::Waiter* first, bool) {
+    for (int i = 0; first && i < threads_in_place; ++i) {
+      const lot::ThreadRecord& record = record_of_thread(i);
+      if (record.waits_for.load(std::memory_order_relaxed) == &lock && record.waiter.queued)
+        require(record.waiter.since >= first->since,
+                "the first in the queue is not who waits longest");
+    }
+    return lot::Choice::leave;
+  });
+}
+
+// Held from the start, released once. Who has waited for a millisecond is not overtaken.
+struct FirstInFirstOut : OneLock {
+  std::int64_t oldest = 0;  // since when whoever must come next has waited; 0: anyone may
+  FirstInFirstOut() { lock.acquire(); }
+  void thread(int number) override {
+    if (number == 0) {
+      require_in_order(lock);
+      const std::int64_t now = os::now();
+      for (int i = 1; i < 3; ++i) {
+        const lot::ThreadRecord& record = record_of_thread(i);
+        // Set once it is in the queue; and only this thread takes anyone out.
+        if (record.waits_for.load(std::memory_order_relaxed) != &lock) continue;
+        const std::int64_t since = record.waits_since.load(std::memory_order_relaxed);
+        if (now - since >= 1'000'000 && (oldest == 0 || since < oldest)) oldest = since;
+      }
+      lock.release();
+      return;
+    }
+    lock.acquire();
+    if (oldest != 0) {
+      const std::int64_t mine =
+          record_of_thread(number).waits_since.load(std::memory_order_relaxed);
+      require(mine != 0 && mine <= oldest, "overtook one that had waited for a millisecond");
+      oldest = 0;
+    }
+    visit();
+    lock.release();
+  }
+  void at_end() override { require_free(); }
+};
+
+// One who was woken and lost the lock to another waits again where it was.
+struct KeepsItsPlace : OneLock {
+  KeepsItsPlace() { lock.acquire(); }
+  void thread(int number) override {
+    if (number != 0) lock.acquire();
+    require_in_order(lock);
+    lock.release();
+  }
+  void at_end() override { require_free(); }
 };
 
 constexpr RowInfo rows[] = {
     {"lock-2", "two threads take the lock", 2, make<Acquire<1>>},
     {"lock-2x2", "two threads take the lock, twice", 2, make<Acquire<2>>},
     {"lock-3", "three threads take the lock", 3, make<Acquire<1>>},
+    {"lock-4", "four threads take the lock", 4, make<Acquire<1>>, May{.jumps = 0}, false, false, 2},
+    {"lock-spurious", "two threads take the lock; sleeps end for no reason", 2,
+     make<DisturbedAcquire>, May{.spurious = 2}},
+    {"lock-signals", "two threads take the lock; signals come", 2, make<DisturbedAcquire>,
+     May{.signals = 2}},
+    {"lock-hosted", "two threads take the lock, in waits that signals end", 2, make<HostedAcquire>,
+     May{.signals = 2}},
+    {"lock-scoped-and-bare", "both kinds of hold, ended either way", 2, make<ScopedAndBare>},
+    {"lock-try", "one tries, another takes the lock", 2, make<Try>},
+    {"lock-try-3", "one tries, two take the lock", 3, make<Try>},
+    {"lock-timed", "one waits for 10 ms at most, another takes the lock", 2, make<Timed<2>>},
+    {"lock-timed-3", "one waits for 10 ms at most, two take the lock", 3, make<Timed<3>>},
+    {"lock-timed-out", "two wait for 10 ms for what is never released", 2, make<TimedOut>,
+     May{.time_outs = 2}, true},
+    {"lock-released-by-another", "one waits, another releases", 2, make<ReleaseByAnother>},
+    {"lock-two-releasers", "one waits, two release", 3, make<TwoReleasers>},
+    {"lock-release-unlocked", "a release that may come too late", 2, make<ReleaseUnlocked>},
+    {"lock-first-in-first-out", "two wait; one releases, after a millisecond or before", 3,
+     make<FirstInFirstOut>, May{.time_outs = 0, .jumps = 2}},
+    {"lock-keeps-its-place", "woken, overtaken, and waiting again", 4, make<KeepsItsPlace>,
+     May{.time_outs = 0, .jumps = 1}, false, false, 2},
 };
 
 }  // namespace

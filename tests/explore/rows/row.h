@@ -42,6 +42,9 @@ struct RowInfo {
   bool changes_threads = false;
   /// Preemptions at most, whatever the bound: a row that is too large for more.
   int bound = 99;
+  /// When a thread sleeps or ends, the first that can goes on, and no other: for rows of many
+  /// threads that do the same, whose orders alone would be too many.
+  bool in_turn = false;
 };
 
 template <class T>

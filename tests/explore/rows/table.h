@@ -8,6 +8,9 @@
 namespace explore {
 
 extern const std::span<const RowInfo> lock_rows;
+extern const std::span<const RowInfo> rlock_rows;
+extern const std::span<const RowInfo> lot_rows;
+extern const std::span<const RowInfo> join_rows;
 
 /// Every table above, in this order.
 std::span<const std::span<const RowInfo>> row_tables();
