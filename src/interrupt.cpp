@@ -32,8 +32,7 @@ void deliver_interrupts() {
     lot::ThreadRecord& me;
     bool left = true;
     ~Rest() {
-      // relaxed: this thread's own note to itself; what it is about is published where it was sent.
-      if (left) me.pending.store(1, std::memory_order_relaxed);
+      if (left) lot::look_again(me);
     }
   } rest{me};
 

@@ -37,6 +37,11 @@ constinit std::atomic<SignalSet> handled{0};
 
 // Which have arrived. release when one arrives, acquire when they are taken: `pending` of the main
 // thread orders them too, but a taker may find a bit before its poke.
+//
+// Both ends are read-modify-writes with acquire and release, for a main thread that becomes known
+// while a signal comes. Of the two one is first in the order of this word: then either the thread
+// finds the bit, or whoever sets it acquires that `main_thread` has been set. A mere load here
+// could miss the bit while the other misses the thread.
 constinit std::atomic<SignalSet> arrived{0};
 
 // By signal; null where the handler is not ours. Made on the heap and never destroyed at exit,
@@ -45,7 +50,7 @@ constinit std::array<Handler*, signal_limit + 1> handlers{};
 
 // What a signal does, and what interrupt_main does instead of one. Async-signal-safe.
 void arrive(int signum) {
-  arrived.fetch_or(only(signum), std::memory_order_release);
+  arrived.fetch_or(only(signum), std::memory_order_acq_rel);
   if (lot::ThreadRecord* main = lot::main_thread.load(std::memory_order_acquire))
     lot::interrupt(*main);
 }
@@ -173,12 +178,12 @@ void interrupt_main(int signum) {
 }
 
 void run_due_handlers(lot::ThreadRecord& me) {
-  while (const SignalSet due = arrived.load(std::memory_order_acquire)) {
+  while (const SignalSet due = arrived.fetch_or(0, std::memory_order_acq_rel)) {
     const int signum = std::countr_zero(due) + 1;
     arrived.fetch_and(~only(signum), std::memory_order_relaxed);
     // A handler may wait for what the others bring, so they find their turn at its own safe points;
-    // and if it throws, at the next one. relaxed: this thread's note to itself.
-    me.pending.store(1, std::memory_order_relaxed);
+    // and if it throws, at the next one.
+    lot::look_again(me);
     const Handler handler = HandlerTable::current(signum);
     // It may have been reset since the signal arrived; then nothing is to be done about it.
     HandlerTable::call(handler, signum);

@@ -117,7 +117,8 @@ class Lock {
   /// @throws error "release unlocked lock"
   void give_up(Hold expected) {
     lot::ThreadHead* me = lot::this_thread;
-    std::uint32_t mine = me ? me->holder | static_cast<std::uint32_t>(expected) : parked;
+    // A thread without a record holds nothing: `scoped` alone is what no lock's word ever is.
+    std::uint32_t mine = me ? me->holder | static_cast<std::uint32_t>(expected) : scoped;
     // release: what was done under the lock is seen by whoever takes it next (their acquire).
     // One compare-and-swap and no load before it: a load costs a third of the uncontended pair.
     if (!word_.compare_exchange_strong(mine, 0, std::memory_order_release,

@@ -78,7 +78,8 @@ ThreadRecord* take_free() noexcept {
 void unlist(ThreadRecord& record) noexcept {
   registry.by_ident.erase(record.by_ident);
   --registry.live;
-  record.live.store(0, std::memory_order_relaxed);
+  // release: whoever sees that the thread is gone sees all that it did before (Thread::is_lost).
+  record.live.store(0, std::memory_order_release);
 }
 
 void list(ThreadRecord& record, std::uintptr_t ident) noexcept {
@@ -99,7 +100,7 @@ void list(ThreadRecord& record, std::uintptr_t ident) noexcept {
 void become_main(ThreadRecord& me) noexcept {
   main_thread.store(&me, std::memory_order_release);
   // What came for the main thread while it had no record could not be noted in it.
-  me.pending.store(1, std::memory_order_relaxed);
+  look_again(me);
 }
 
 void thread_ended(void* argument) {

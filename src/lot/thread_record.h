@@ -151,6 +151,14 @@ inline bool take_pending(ThreadRecord& me) noexcept {
   return me.pending.exchange(0, std::memory_order_acquire) != 0;
 }
 
+/// A thread's note to itself: something is left for its next safe point.
+inline void look_again(ThreadRecord& me) noexcept {
+  // relaxed: it tells nobody else anything. A read-modify-write and not a store, which would stand
+  // between what another thread has set meanwhile and `take_pending`: that would then acquire from
+  // here, and not what the other had written before.
+  me.pending.exchange(1, std::memory_order_relaxed);
+}
+
 /// Sends a letter to the thread of that ident and interrupts it. False, and the letter is still the
 /// caller's: no such thread.
 bool send(std::uintptr_t ident, Letter& letter) noexcept;

@@ -69,13 +69,16 @@ class AddressSpace {
   /// Puts everything back as `begin_run` found it.
   void begin_run() noexcept;
   void end_run() noexcept;
-  /// Calls `changed(address)` for each granule of the globals that differs from when the run began.
+  /// Calls `changed(address)` for each byte of the globals that differs from when the run began.
   template <class F>
   void for_each_changed_global(F changed) const {
-    for (std::size_t i = 0; i < saved_count_; ++i)
-      if (is_global(saved_[i].address) &&
-          *reinterpret_cast<const std::uint64_t*>(saved_[i].address) != saved_[i].value)
-        changed(saved_[i].address);
+    for (std::size_t i = 0; i < saved_count_; ++i) {
+      if (!is_global(saved_[i].address)) continue;
+      const auto* now = reinterpret_cast<const unsigned char*>(saved_[i].address);
+      const auto* before = reinterpret_cast<const unsigned char*>(&saved_[i].value);
+      for (std::size_t at = 0; at < granule; ++at)
+        if (now[at] != before[at]) changed(saved_[i].address + at);
+    }
   }
 
  private:

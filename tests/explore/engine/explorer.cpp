@@ -55,8 +55,9 @@ std::string left_behind(const RowInfo& info) {
   machine.space().for_each_changed_global([&](std::uintptr_t address) {
     const std::string object = object_at(address);
     if (!found.empty() || object.find("underthread::") == std::string::npos) return;
-    // Who is known to the process is what such rows change.
-    if (info.changes_threads && object.find("buckets") == std::string::npos) return;
+    if (info.changes_process && object.find("lot::settings") == std::string::npos &&
+        object.find("buckets") == std::string::npos)
+      return;
     found = "left behind: " + object;
   });
   return found;

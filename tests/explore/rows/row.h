@@ -38,8 +38,9 @@ struct RowInfo {
   /// Some wait in it is to end by its time being up. Without this, a wait that only its deadline
   /// could end is a lost wake-up.
   bool time_outs_are_needed = false;
-  /// What the process keeps of threads differs after it: threads start or end in it, or it forks.
-  bool changes_threads = false;
+  /// What the library knows differs after it: threads start or end in it, it sets handlers, or
+  /// forks.
+  bool changes_process = false;
   /// Preemptions at most, whatever the bound: a row that is too large for more.
   int bound = 99;
   /// When a thread sleeps or ends, the first that can goes on, and no other: for rows of many

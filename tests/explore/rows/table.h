@@ -11,6 +11,9 @@ extern const std::span<const RowInfo> lock_rows;
 extern const std::span<const RowInfo> rlock_rows;
 extern const std::span<const RowInfo> lot_rows;
 extern const std::span<const RowInfo> join_rows;
+extern const std::span<const RowInfo> interrupt_rows;
+extern const std::span<const RowInfo> record_rows;
+extern const std::span<const RowInfo> fork_rows;
 
 /// Every table above, in this order.
 std::span<const std::span<const RowInfo>> row_tables();

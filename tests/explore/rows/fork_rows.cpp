@@ -1,0 +1,177 @@
+#include <underthread/interrupt.h>
+#include <underthread/lock.h>
+#include <underthread/signals.h>
+#include <underthread/thread.h>
+
+#include <exception>
+
+#include "lot/thread_record.h"
+#include "rows/in_place.h"
+#include "rows/table.h"
+
+namespace explore {
+namespace {
+
+using underthread::Lock;
+namespace lot = underthread::lot;
+
+struct Stop {};
+
+// Thread 0 forks while others are in the middle of things. In the child it is alone.
+struct Forks : Row {
+  Lock shared;  // of all
+  Lock mine;    // thread 0 holds it across the fork
+  Inside inside;
+
+  Forks() {
+    name(&shared, "shared");
+    name(&mine, "mine");
+  }
+
+  virtual void other(int number) = 0;
+
+  void thread(int number) override {
+    if (number != 0) return other(number);
+    mine.acquire();
+    const bool child = fork_here();
+    if (child) in_child();
+    require(mine.is_mine(), "a lock held across a fork is not held");
+    mine.release();
+    require(!child || !mine.locked(), "a lock held across a fork cannot be released");
+  }
+
+  virtual void in_child() {
+    require(lot::live_count() == 1, "threads that did not survive the fork are known");
+    require(mine.is_mine(), "a lock held across a fork is not held");
+    // What another thread held stays locked, by nobody; what was free is free, whoever waited.
+    if (shared.try_lock())
+      shared.unlock();
+    else
+      require(shared.owner() == 0, "a lock is held by a thread that did not survive");
+    // Threads start, wait, are woken and end.
+    underthread::Thread thread([this] {
+      mine.lock();
+      inside.visit();
+      mine.unlock();
+    });
+    mine.release();
+    thread.join();
+    mine.acquire();
+    require(inside.times() == 1, "a thread of the child did not run");
+    // Interrupts reach the thread that forked.
+    bool interrupted = false;
+    try {
+      require(underthread::interrupt(underthread::get_ident(), std::make_exception_ptr(Stop())),
+              "the thread that forked is not known");
+      underthread::check_interrupts();
+    } catch (const Stop&) {
+      interrupted = true;
+    }
+    require(interrupted, "an interrupt in the child was lost");
+  }
+};
+
+// They contend for a lock: buckets are locked and queues are half made.
+struct WhileWaiting : Forks {
+  void other(int) override {
+    shared.lock();
+    step();
+    shared.unlock();
+  }
+};
+
+// One waits for what the forking thread holds, so that the child's release finds the mark of it.
+struct WhileWaitedFor : Forks {
+  void other(int) override {
+    mine.lock();
+    mine.unlock();
+  }
+};
+
+// They start and end threads: the registry is locked.
+struct WhileStarting : Forks {
+  void other(int) override {
+    underthread::Thread([] {}).join();
+  }
+};
+
+// Others look at handlers, set before; a signal is due.
+struct WhileSignalled : Forks {
+  static inline int calls;
+  WhileSignalled() {
+    calls = 0;
+    underthread::signal(10, [](int) { ++calls; });
+  }
+  void other(int) override {
+    underthread::interrupt_main(10);
+    static_cast<void>(underthread::getsignal(10));
+  }
+  void in_child() override {
+    const int before = calls;
+    underthread::check_interrupts();
+    require(calls == before, "a signal that was the parent's arrived in the child");
+    underthread::interrupt_main(10);
+    underthread::check_interrupts();
+    require(calls == before + 1, "a signal in the child was lost");
+  }
+};
+
+// An interrupt is sent to the thread that forks: it was the parent's.
+struct WhileInterrupted : Forks {
+  void other(int) override {
+    underthread::interrupt(ident_of_thread(0), std::make_exception_ptr(Stop()));
+  }
+  void thread(int number) override {
+    if (number != 0) return other(number);
+    if (!fork_here()) return;
+    try {
+      underthread::check_interrupts();
+    } catch (const Stop&) {
+      require(false, "an interrupt that was the parent's came to the child");
+    }
+  }
+};
+
+// Not the main thread forks: in the child it is the main thread.
+struct ByAnother : Forks {
+  static inline int calls;
+  ByAnother() {
+    calls = 0;
+    underthread::signal(10, [](int) { ++calls; });
+  }
+  void other(int) override {}
+  void thread(int number) override {
+    if (number == 0) {
+      shared.acquire();
+      shared.release();
+      return;
+    }
+    if (!fork_here()) return;
+    underthread::interrupt_main(10);
+    underthread::check_interrupts();
+    require(calls == 1, "the thread that forked is not the main thread of the child");
+  }
+};
+
+constexpr May no_clock{.time_outs = 0, .jumps = 0};
+
+constexpr RowInfo rows[] = {
+    {"fork-while-waiting", "one forks while two contend for a lock", 3, make<WhileWaiting>,
+     no_clock, false, true, 2},
+    {"fork-while-waited-for", "one forks while another waits for what it holds", 2,
+     make<WhileWaitedFor>, no_clock, false, true, 2},
+    {"fork-while-starting", "one forks while another starts a thread", 2, make<WhileStarting>,
+     no_clock, false, true, 2},
+    {"fork-while-signalled", "one forks while another looks at handlers", 2, make<WhileSignalled>,
+     no_clock, false, true},
+    {"fork-while-interrupted", "one forks while another interrupts it", 2, make<WhileInterrupted>,
+     no_clock, false, true},
+    {"fork-by-another", "a thread forks that is not the main thread", 2, make<ByAnother>, no_clock,
+     false, true},
+};
+
+}  // namespace
+
+const std::span<const RowInfo> fork_rows = rows;
+
+}  // namespace explore

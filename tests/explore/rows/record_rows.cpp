@@ -1,0 +1,192 @@
+#include <underthread/errors.h>
+#include <underthread/interrupt.h>
+#include <underthread/lock.h>
+#include <underthread/signals.h>
+#include <underthread/thread.h>
+
+#include <exception>
+
+#include "lot/thread_record.h"
+#include "os/native_thread.h"
+#include "rows/in_place.h"
+#include "rows/table.h"
+
+namespace explore {
+namespace {
+
+using underthread::Ident;
+using underthread::Lock;
+namespace lot = underthread::lot;
+namespace os = underthread::os;
+
+// What is sent to a thread that ends is taken or deleted, once.
+struct ExitWhileSent : Row {
+  struct Counted final : lot::Letter {
+    explicit Counted(int& gone) : gone_(gone) {}
+    ~Counted() override { ++gone_; }
+    int& gone_;
+  };
+  int gone = 0;
+  std::size_t before = lot::live_count();
+  void thread(int number) override {
+    if (number == 0) return end_as_threads_do();
+    auto* letter = new Counted(gone);
+    if (!lot::send(ident_of_thread(0), *letter)) delete letter;
+  }
+  void at_end() override {
+    require(gone == 1, "a letter to a thread that ended was lost, or deleted twice");
+    require(lot::live_count() == before - 1, "a thread that has ended is known");
+  }
+};
+
+// The record of one that ended is another thread's at once. What was for the one does not reach the
+// other.
+struct Reused : Row {
+  std::size_t before = lot::live_count();
+  struct Stop {};
+  void thread(int number) override {
+    if (number == 0) {
+      end_as_threads_do();
+    } else if (number == 1) {
+      underthread::interrupt(ident_of_thread(0), std::make_exception_ptr(Stop()));
+    } else {
+      underthread::Thread thread([] {
+        try {
+          underthread::check_interrupts();
+        } catch (const Stop&) {
+          require(false, "interrupted by what was for another");
+        }
+      });
+      thread.join();
+    }
+  }
+  void at_end() override {
+    require(lot::live_count() == before - 1, "a thread that has ended is known");
+  }
+};
+
+// Who holds a lock, asked while the holder ends and another thread takes its record: the holder, or
+// nobody.
+struct OwnerEnds : Row {
+  Lock lock;
+  OwnerEnds() { name(&lock, "lock"); }
+  void thread(int number) override {
+    if (number == 0) {
+      lock.acquire();
+      end_as_threads_do();
+    } else if (number == 1) {
+      const Ident owner = lock.owner();
+      require(owner == 0 || owner == ident_of_thread(0),
+              "the owner is a thread that never held it");
+    } else {
+      underthread::Thread([] {}).join();
+    }
+  }
+};
+
+// A new thread can be interrupted by the ident that its start returned, from then on.
+struct InterruptANewOne : Row {
+  Lock lock;
+  InterruptANewOne() { lock.acquire(); }
+  void thread(int) override {
+    const Ident ident = underthread::start_new_thread([this] { lock.acquire(); });
+    require(underthread::interrupt(ident, std::make_exception_ptr(underthread::SystemExit())),
+            "a thread that was just started is not known");
+  }
+};
+
+// Threads that start and end beside each other, and one who looks for them.
+struct StartBesideEach : Row {
+  std::size_t before = lot::live_count();
+  void thread(int number) override {
+    if (number < 2)
+      underthread::Thread([] {}).join();
+    else
+      lot::find(ident_of_thread(5), [](lot::ThreadRecord&) {});
+  }
+  void at_end() override { require(lot::live_count() == before, "threads were lost or left"); }
+};
+
+// A thread that has never used the library ends somebody's hold, or is refused. The lock's word may
+// say that it is free and that others wait: that is not its hold.
+struct StrangerReleases : Row {
+  Lock lock;
+  int released[4] = {};
+  int acquired[4] = {1, 0, 0, 0};
+  StrangerReleases() {
+    lock.acquire();
+    name(&lock, "lock");
+  }
+  void release(int number) {
+    try {
+      lock.release();
+      ++released[number];
+    } catch (const underthread::error&) {
+    }
+  }
+  void thread(int number) override {
+    if (number == 0) {
+      std::uintptr_t ident = 0;
+      const auto stranger = [](void* row) { static_cast<StrangerReleases*>(row)->release(3); };
+      release(0);
+      require(os::start_thread(stranger, this, 0, true, ident) == 0, "not started");
+      os::join_thread(ident);
+      return;
+    }
+    lock.acquire();
+    ++acquired[number];
+    release(number);
+  }
+  void at_end() override {
+    int held = 0;
+    for (int i = 0; i < 4; ++i) held += acquired[i] - released[i];
+    require(held == (lock.locked() ? 1 : 0),
+            "a release released nothing, or two released one hold");
+  }
+};
+
+// A signal that comes before the main thread is known reaches it all the same.
+struct SignalBeforeMain : Row {
+  static inline int calls;
+  SignalBeforeMain() {
+    calls = 0;
+    underthread::signal(10, [](int) { ++calls; });
+  }
+  void thread(int number) override {
+    if (number == 1) return underthread::interrupt_main(10);
+    // As it was before it was known.
+    lot::this_thread = nullptr;
+    lot::main_thread.store(nullptr, std::memory_order_relaxed);
+    lot::attach();
+    underthread::check_interrupts();
+  }
+  void at_end() override {
+    underthread::check_interrupts();
+    require(calls == 1, "a signal was lost");
+  }
+};
+
+constexpr May no_clock{.time_outs = 0, .jumps = 0};
+
+constexpr RowInfo rows[] = {
+    {"record-exit-while-sent", "a thread ends while a letter is sent to it", 2, make<ExitWhileSent>,
+     no_clock, false, true},
+    {"record-reused", "one ends, one interrupts it, one starts a thread", 3, make<Reused>, no_clock,
+     false, true, 2},
+    {"record-owner-ends", "a holder ends; who holds the lock?", 3, make<OwnerEnds>, no_clock, false,
+     true, 2},
+    {"record-interrupt-a-new-one", "a thread is started and interrupted", 1, make<InterruptANewOne>,
+     no_clock, false, true},
+    {"record-start-beside", "two start a thread each, one looks for a thread", 3,
+     make<StartBesideEach>, no_clock, false, true, 1},
+    {"record-stranger-releases", "two wait; the holder and a stranger release", 3,
+     make<StrangerReleases>, no_clock, false, true, 2},
+    {"record-signal-before-main", "a signal comes while the main thread becomes known", 2,
+     make<SignalBeforeMain>, no_clock, false, true},
+};
+
+}  // namespace
+
+const std::span<const RowInfo> record_rows = rows;
+
+}  // namespace explore
