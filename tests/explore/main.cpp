@@ -1,5 +1,6 @@
 // explore: runs the rows under every schedule up to a bound. See docs/trust.md.
 
+#include <poll.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -23,7 +24,8 @@ using explore::Verdict;
 constexpr const char* usage =
     "usage: explore [--bound N] [--stale K] [--memory newest|x86|cpp] [--row NAME]... [--seconds "
     "S]\n"
-    "               [--jobs N] [--fail-fast] [--every-run] [--replay SEED] [--list]\n"
+    "               [--jobs N] [--fail-fast] [--every-run] [--no-times]\n"
+    "               [--replay SEED] [--list]\n"
     "  --bound N     preemptions in a run, at most (2); none: no bound\n"
     "  --stale K     stale reads in a run, at most (0)\n"
     "  --weak K      weak compare-and-swaps that fail for no reason, at most (0)\n"
@@ -35,6 +37,7 @@ constexpr const char* usage =
     "  --jobs N      rows at a time (1)\n"
     "  --fail-fast   stop at the first row that fails\n"
     "  --every-run   do not cut runs that come to where another has been\n"
+    "  --no-times    print no seconds: what is left is the same for every machine and compiler\n"
     "  --replay SEED one run of one row, with its trace\n"
     "  --list        the rows\n";
 
@@ -48,6 +51,7 @@ struct Arguments {
   std::vector<const RowInfo*> rows;
   int jobs = 1;
   bool fail_fast = false;
+  bool times = true;
   std::string seed;
   bool replay = false;
 };
@@ -101,6 +105,8 @@ Arguments parse(int argc, char** argv) {
       arguments.fail_fast = true;
     } else if (flag == "--every-run") {
       arguments.settings.skip_seen = false;
+    } else if (flag == "--no-times") {
+      arguments.times = false;
     } else if (flag == "--replay") {
       arguments.seed = value();
       arguments.replay = true;
@@ -134,11 +140,14 @@ std::string repeat_command(const RowInfo& row, const Settings& settings, const s
 }
 
 /// What is printed of a row: a line of the table, and under it why it failed.
-std::string report(const RowInfo& row, const Settings& settings, const Verdict& verdict) {
+std::string report(const RowInfo& row, const Arguments& arguments, const Verdict& verdict) {
+  const Settings& settings = arguments.settings;
   char line[200];
-  std::snprintf(line, sizeof line, "%-28s %12llu %12llu %9.2f  %s\n", row.name,
+  char seconds[20];
+  std::snprintf(seconds, sizeof seconds, "%9.2f", verdict.seconds);
+  std::snprintf(line, sizeof line, "%-28s %12llu %12llu %s  %s\n", row.name,
                 static_cast<unsigned long long>(verdict.runs),
-                static_cast<unsigned long long>(verdict.cut), verdict.seconds,
+                static_cast<unsigned long long>(verdict.cut), arguments.times ? seconds : "",
                 !verdict.failure.empty() ? "FAILED"
                 : verdict.complete       ? "ok"
                                          : "ok so far");
@@ -154,39 +163,86 @@ std::string report(const RowInfo& row, const Settings& settings, const Verdict& 
   return text;
 }
 
-/// In a process of its own, so that rows run side by side. @return where its report can be read
-int start(const RowInfo& row, const Settings& settings, pid_t& pid) {
-  int ends[2];
-  if (pipe(ends) != 0) refuse("no pipe");
-  std::fflush(stdout);
-  pid = fork();
-  if (pid < 0) refuse("no process");
-  if (pid > 0) {
-    close(ends[1]);
-    return ends[0];
-  }
-  const Verdict verdict = explore::explore_row(row, settings);
-  const std::string text = report(row, settings, verdict);
-  for (std::size_t at = 0; at < text.size();) {
-    const ssize_t written = write(ends[1], text.data() + at, text.size() - at);
-    if (written < 0) _exit(3);
-    at += static_cast<std::size_t>(written);
-  }
-  _exit(verdict.failure.empty() ? 0 : 1);
-}
+/// A row that is explored in a process of its own, so that rows run side by side.
+struct Running {
+  const RowInfo* row = nullptr;
+  pid_t pid = 0;
+  int descriptor = -1;  // where its report comes from; -1: it has ended
+  std::string report;
+  bool failed = false;
 
-bool finish(int descriptor, pid_t pid, const RowInfo& row) {
-  char buffer[4096];
-  for (ssize_t got; (got = read(descriptor, buffer, sizeof buffer)) > 0;)
-    std::fwrite(buffer, 1, static_cast<std::size_t>(got), stdout);
-  close(descriptor);
-  int status = 0;
-  waitpid(pid, &status, 0);
-  const bool well = WIFEXITED(status) && WEXITSTATUS(status) == 0;
-  if (!well && !(WIFEXITED(status) && WEXITSTATUS(status) == 1))
-    std::printf("%-28s the checker itself ended with status %d\n", row.name, status);
-  std::fflush(stdout);
-  return well;
+  Running(const RowInfo& explored, const Arguments& arguments) : row(&explored) {
+    int ends[2];
+    if (pipe(ends) != 0) refuse("no pipe");
+    std::fflush(stdout);
+    pid = fork();
+    if (pid < 0) refuse("no process");
+    if (pid > 0) {
+      close(ends[1]);
+      descriptor = ends[0];
+      return;
+    }
+    const Verdict verdict = explore::explore_row(explored, arguments.settings);
+    const std::string text = ::report(explored, arguments, verdict);
+    for (std::size_t at = 0; at < text.size();) {
+      const ssize_t written = write(ends[1], text.data() + at, text.size() - at);
+      if (written < 0) _exit(3);
+      at += static_cast<std::size_t>(written);
+    }
+    _exit(verdict.failure.empty() ? 0 : 1);
+  }
+
+  /// Takes what has come of its report; waits for some.
+  void read_on() {
+    char buffer[4096];
+    const ssize_t got = read(descriptor, buffer, sizeof buffer);
+    if (got > 0) {
+      report.append(buffer, static_cast<std::size_t>(got));
+      return;
+    }
+    close(descriptor);
+    descriptor = -1;
+    int status = 0;
+    waitpid(pid, &status, 0);
+    failed = !WIFEXITED(status) || WEXITSTATUS(status) != 0;
+    if (failed && !(WIFEXITED(status) && WEXITSTATUS(status) == 1))
+      report += std::string(row->name) + ": the checker itself ended with status " +
+                std::to_string(status) + "\n";
+  }
+};
+
+/// Explores them, so many at a time; prints their reports in their order. @return how many failed
+int explore_rows(const Arguments& arguments) {
+  std::deque<Running> running;  // in order; those at the front may have ended
+  std::size_t next = 0;
+  int failed = 0;
+  for (;;) {
+    while (!running.empty() && running.front().descriptor < 0) {
+      std::fputs(running.front().report.c_str(), stdout);
+      std::fflush(stdout);
+      running.pop_front();
+    }
+    std::vector<pollfd> open;
+    std::vector<Running*> whose;
+    for (Running& one : running)
+      if (one.descriptor >= 0) {
+        open.push_back({one.descriptor, POLLIN, 0});
+        whose.push_back(&one);
+      }
+    const bool stops = arguments.fail_fast && failed > 0;
+    if (next < arguments.rows.size() && !stops &&
+        open.size() < static_cast<std::size_t>(arguments.jobs)) {
+      running.emplace_back(*arguments.rows[next++], arguments);
+      continue;
+    }
+    if (open.empty()) return failed;
+    if (poll(open.data(), open.size(), -1) < 0) continue;
+    for (std::size_t i = 0; i < open.size(); ++i)
+      if (open[i].revents != 0) {
+        whose[i]->read_on();
+        if (whose[i]->descriptor < 0) failed += whose[i]->failed;
+      }
+  }
 }
 
 }  // namespace
@@ -204,30 +260,8 @@ int main(int argc, char** argv) {
     return verdict.failure.empty() ? 0 : 1;
   }
 
-  std::printf("%-28s %12s %12s %9s\n", "row", "runs", "cut", "seconds");
-  std::fflush(stdout);
-  struct Running {
-    const RowInfo* row;
-    int descriptor;
-    pid_t pid;
-  };
-  std::deque<Running> running;
-  std::size_t next = 0;
-  int failed = 0;
-  while (next < arguments.rows.size() || !running.empty()) {
-    while (next < arguments.rows.size() &&
-           running.size() < static_cast<std::size_t>(arguments.jobs)) {
-      Running started{arguments.rows[next++], 0, 0};
-      started.descriptor = start(*started.row, arguments.settings, started.pid);
-      running.push_back(started);
-    }
-    const Running first = running.front();
-    running.pop_front();
-    if (!finish(first.descriptor, first.pid, *first.row)) {
-      ++failed;
-      if (arguments.fail_fast) next = arguments.rows.size();
-    }
-  }
+  std::printf("%-28s %12s %12s %s\n", "row", "runs", "cut", arguments.times ? "  seconds" : "");
+  const int failed = explore_rows(arguments);
   if (failed) std::printf("%d of %zu rows FAILED\n", failed, arguments.rows.size());
   return failed ? 1 : 0;
 }

@@ -3,6 +3,7 @@
 #include <underthread/lot/thread_head.h>
 
 #include <cxxabi.h>
+#include <signal.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -38,7 +39,25 @@ std::uint64_t raw(std::uintptr_t address, unsigned size) {
 
 Machine machine;
 
-Machine::Machine() : memory(space_, *this) {}
+Machine::Machine() : memory(space_, *this) {
+  // A run that goes wild is a failed run, and what it did can be seen again. The handler never
+  // returns; what it leaves is forgotten with the run.
+  stack_t stack{};
+  stack.ss_size = 64 << 10;
+  stack.ss_sp = map_table(stack.ss_size);
+  sigaltstack(&stack, nullptr);
+  struct sigaction action {};
+  action.sa_handler = [](int signum) {
+    if (machine.mode_ == Mode::outside) {
+      ::signal(signum, SIG_DFL);
+      raise(signum);
+      return;
+    }
+    machine.fail("touches memory that is not there");
+  };
+  action.sa_flags = SA_ONSTACK | SA_NODEFER;
+  for (const int signum : {SIGSEGV, SIGBUS, SIGFPE, SIGILL}) sigaction(signum, &action, nullptr);
+}
 
 // --- Fibers
 
@@ -128,7 +147,7 @@ RunEnd Machine::run(const Program& program, Model model, const Budget& budget, S
   left_ = budget;
   seen_ = seen;
   started_ = program.threads;
-  first_thread_ = forks_ = steps_ = 0;
+  first_thread_ = forks_ = steps_ = accesses_ = 0;
   sleeps_ = 0;
   now_ = begin_of_time;
   kernel_history_ = 0;
@@ -637,6 +656,7 @@ void Machine::fence(Order order, void* pc) {
 
 void Machine::plain(std::uintptr_t address, std::size_t size, bool is_write, void* pc) {
   if (mode_ == Mode::outside) return;
+  if (mode_ == Mode::exploring && ++accesses_ > access_limit) check("runs for ever", pc);
   const std::ptrdiff_t index = space_.granule_of(address);
   if (index < 0) return;
   const int stack = space_.stack_of(address);

@@ -174,6 +174,7 @@ class Machine final : public StaleReads {
 
   static constexpr int queue_limit = 64;
   static constexpr int step_limit = 4000;
+  static constexpr int access_limit = 1'000'000;  // plain ones, for loops that do nothing else
   static constexpr std::int64_t begin_of_time = 1'000'000'000;
   static constexpr std::int64_t jump = 1'000'000;
 
@@ -190,6 +191,7 @@ class Machine final : public StaleReads {
   int first_thread_ = 0;
   int forks_ = 0;
   int steps_ = 0;
+  int accesses_ = 0;
   std::uint32_t sleeps_ = 0;
   std::int64_t now_ = begin_of_time;
   std::uint64_t kernel_history_ = 0;  // what threads do to each other through the kernel

@@ -22,6 +22,10 @@ void prepare_thread(int number) {
   in_place[number] = {record, record->holder, record->ident.load(std::memory_order_relaxed)};
 }
 
+bool is_in_place(int number) {
+  return in_place[number].record != nullptr;
+}
+
 underthread::lot::ThreadRecord& record_of_thread(int number) {
   return *in_place[number].record;
 }

@@ -13,7 +13,8 @@ inline constexpr int threads_in_place = 11;
 /// Makes the calling thread known to the library, as thread `number`.
 void prepare_thread(int number);
 
-/// What the library knows of a thread of the row.
+/// What the library knows of a thread; only of those that are there.
+bool is_in_place(int number);
 underthread::lot::ThreadRecord& record_of_thread(int number);
 underthread::Ident ident_of_thread(int number);
 

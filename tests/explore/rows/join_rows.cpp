@@ -3,6 +3,7 @@
 
 #include "latch.h"
 #include "lot/thread_record.h"
+#include "os/futex.h"
 #include "rows/in_place.h"
 #include "rows/table.h"
 
@@ -34,7 +35,7 @@ struct Wait : Row {
 struct TimedWait : Wait {
   void thread(int number) override {
     if (number != 1) return Wait::thread(number);
-    lot::Wait wait{.until = 1'000'000'000 + 10'000'000};
+    lot::Wait wait{.until = underthread::os::now() + 10'000'000};
     if (latch.wait(record_of_thread(1), wait) == lot::WaitEnd::done)
       require(written == 1, "what was done before it is not seen");
   }
@@ -119,21 +120,51 @@ struct Refused : Threads {
   }
 };
 
-constexpr May starts{.time_outs = 0, .jumps = 0};
-
 constexpr RowInfo rows[] = {
-    {"latch-2", "one sets a latch, one waits", 2, make<Wait>},
-    {"latch-3", "one sets a latch, two wait", 3, make<Wait>},
-    {"latch-timed", "one sets a latch, one waits for 10 ms at most, one for ever", 3,
-     make<TimedWait>},
-    {"join", "a thread is started and joined", 1, make<StartAndJoin>, starts, false, true},
-    {"join-two", "two threads join a third", 1, make<TwoJoin>, starts, false, true, 2},
-    {"join-timed", "a join of 10 ms at most, then one for ever", 1, make<TimedJoin>,
-     May{.time_outs = 1, .jumps = 0}, false, true},
-    {"join-by-destructor", "the handle is dropped", 1, make<DropHandle>, starts, false, true},
-    {"join-exit", "a thread that exits is joined", 1, make<JoinOneThatExits>, starts, false, true},
-    {"start-refused", "two threads start one each; the system refuses one", 2, make<Refused>,
-     May{.time_outs = 0, .jumps = 0, .refusals = 1}, false, true, 2},
+    {.name = "latch-2", .what = "one sets a latch, one waits", .threads = 2, .make = make<Wait>},
+    {.name = "latch-3", .what = "one sets a latch, two wait", .threads = 3, .make = make<Wait>},
+    {.name = "latch-timed",
+     .what = "one sets a latch, one waits for 10 ms at most, one for ever",
+     .threads = 3,
+     .make = make<TimedWait>},
+    {.name = "join",
+     .what = "a thread is started and joined",
+     .threads = 1,
+     .make = make<StartAndJoin>,
+     .may = {.time_outs = 0, .jumps = 0},
+     .changes_process = true},
+    {.name = "join-two",
+     .what = "two threads join a third",
+     .threads = 1,
+     .make = make<TwoJoin>,
+     .may = {.time_outs = 0, .jumps = 0},
+     .changes_process = true,
+     .bound = 2},
+    {.name = "join-timed",
+     .what = "a join of 10 ms at most, then one for ever",
+     .threads = 1,
+     .make = make<TimedJoin>,
+     .may = {.time_outs = 1, .jumps = 0},
+     .changes_process = true},
+    {.name = "join-by-destructor",
+     .what = "the handle is dropped",
+     .threads = 1,
+     .make = make<DropHandle>,
+     .may = {.time_outs = 0, .jumps = 0},
+     .changes_process = true},
+    {.name = "join-exit",
+     .what = "a thread that exits is joined",
+     .threads = 1,
+     .make = make<JoinOneThatExits>,
+     .may = {.time_outs = 0, .jumps = 0},
+     .changes_process = true},
+    {.name = "start-refused",
+     .what = "two threads start one each; the system refuses one",
+     .threads = 2,
+     .make = make<Refused>,
+     .may = {.time_outs = 0, .jumps = 0, .refusals = 1},
+     .changes_process = true,
+     .bound = 2},
 };
 
 }  // namespace

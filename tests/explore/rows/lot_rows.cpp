@@ -98,13 +98,29 @@ struct UnparkAll : Row {
 };
 
 constexpr RowInfo rows[] = {
-    {"lot-two-keys", "two keys in one bucket, a waiter each", 3, make<TwoKeys>, May{.jumps = 0}},
-    {"lot-two-keys-all", "two keys in one bucket, three waiters", 4, make<TwoKeysAll>,
-     May{.jumps = 0}, false, false, 2},
-    {"lot-unpark-all-2", "two waiters are unparked at once", 3, make<UnparkAll<2>>,
-     May{.jumps = 0}},
-    {"lot-unpark-all-10", "ten waiters are unparked at once", 11, make<UnparkAll<10>>,
-     May{.time_outs = 0, .jumps = 0}, false, false, 1, true},
+    {.name = "lot-two-keys",
+     .what = "two keys in one bucket, a waiter each",
+     .threads = 3,
+     .make = make<TwoKeys>,
+     .may = {.jumps = 0}},
+    {.name = "lot-two-keys-all",
+     .what = "two keys in one bucket, three waiters",
+     .threads = 4,
+     .make = make<TwoKeysAll>,
+     .may = {.jumps = 0},
+     .bound = 2},
+    {.name = "lot-unpark-all-2",
+     .what = "two waiters are unparked at once",
+     .threads = 3,
+     .make = make<UnparkAll<2>>,
+     .may = {.jumps = 0}},
+    {.name = "lot-unpark-all-10",
+     .what = "ten waiters are unparked at once",
+     .threads = 11,
+     .make = make<UnparkAll<10>>,
+     .may = {.time_outs = 0, .jumps = 0},
+     .bound = 1,
+     .in_turn = true},
 };
 
 }  // namespace

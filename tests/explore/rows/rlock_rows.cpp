@@ -102,13 +102,27 @@ struct Timed : OneRLock {
 };
 
 constexpr RowInfo rows[] = {
-    {"rlock-2", "two threads take the lock and take it again", 2, make<Reenter>},
-    {"rlock-3", "three threads take the lock", 3, make<Once>, May{.jumps = 0}},
-    {"rlock-save-and-restore", "one lets go of two holds and takes them back", 2,
-     make<SaveAndRestore>},
-    {"rlock-only-its-holder", "a release by a thread that does not hold it", 2,
-     make<OnlyItsHolder>},
-    {"rlock-timed", "one waits for 10 ms at most, another holds it twice", 2, make<Timed>},
+    {.name = "rlock-2",
+     .what = "two threads take the lock and take it again",
+     .threads = 2,
+     .make = make<Reenter>},
+    {.name = "rlock-3",
+     .what = "three threads take the lock",
+     .threads = 3,
+     .make = make<Once>,
+     .may = {.jumps = 0}},
+    {.name = "rlock-save-and-restore",
+     .what = "one lets go of two holds and takes them back",
+     .threads = 2,
+     .make = make<SaveAndRestore>},
+    {.name = "rlock-only-its-holder",
+     .what = "a release by a thread that does not hold it",
+     .threads = 2,
+     .make = make<OnlyItsHolder>},
+    {.name = "rlock-timed",
+     .what = "one waits for 10 ms at most, another holds it twice",
+     .threads = 2,
+     .make = make<Timed>},
 };
 
 }  // namespace

@@ -46,6 +46,10 @@ struct RowInfo {
   /// When a thread sleeps or ends, the first that can goes on, and no other: for rows of many
   /// threads that do the same, whose orders alone would be too many.
   bool in_turn = false;
+  /// Thread 0 is the process's main thread, where signals' handlers run. Explored, it always is.
+  bool needs_main = false;
+  /// It does what no real thread may do.
+  bool only_explored = false;
 };
 
 template <class T>
