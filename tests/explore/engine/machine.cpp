@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <exception>
 #include <limits>
 
 namespace explore {
@@ -55,6 +56,10 @@ Machine::Machine() : memory(space_, *this) {
     }
     machine.fail("touches memory that is not there");
   };
+  std::set_terminate([] {
+    if (machine.mode_ == Mode::outside) std::abort();
+    machine.fail("the process would be terminated: an exception that nobody may throw there");
+  });
   action.sa_flags = SA_ONSTACK | SA_NODEFER;
   for (const int signum : {SIGSEGV, SIGBUS, SIGFPE, SIGILL}) sigaction(signum, &action, nullptr);
 }
@@ -161,7 +166,7 @@ RunEnd Machine::run(const Program& program, Model model, const Budget& budget, S
     thread.start = nullptr;
     thread.at_end = prepared_at_end_;
     thread.at_end_argument = prepared_at_end_argument_[i];
-    thread.ends = thread.reaped = false;
+    thread.ends = thread.reaped = thread.detached = false;
     thread.ident = i;
   }
 
@@ -271,6 +276,10 @@ void Machine::switch_away() {
       if (threads_[i].state == State::asleep) first = std::min(first, threads_[i].until);
       everybody_is_done &= threads_[i].state == State::done || threads_[i].state == State::gone;
     }
+    for (int i = program_->threads; everybody_is_done && i < started_; ++i)
+      if (threads_[i].state == State::done && !threads_[i].reaped && !threads_[i].detached &&
+          i != first_thread_)
+        fail("left behind: a thread that was neither joined nor detached");
     if (everybody_is_done) leave(RunEnd::complete);
     if (first == never) fail("deadlock: all who are left sleep, and nothing will wake them");
     if (!program_->time_outs_are_needed)
@@ -459,7 +468,7 @@ int Machine::start_thread(void (*function)(void*), void* argument, void* pc) {
   thread.argument = argument;
   thread.at_end = nullptr;
   thread.ends = true;
-  thread.reaped = false;
+  thread.reaped = thread.detached = false;
   // As the system does: the first that is free again. Those of `prepare` never are.
   thread.ident = prepared_;
   for (bool taken = true; taken;) {
@@ -478,6 +487,7 @@ int Machine::start_thread(void (*function)(void*), void* argument, void* pc) {
 void Machine::join_thread(int ident, void* pc) {
   point(pc);
   const int number = number_of(ident);
+  if (threads_[number].state == State::gone) fail("joins a thread that did not survive the fork");
   Thread& me = threads_[current_];
   if (threads_[number].state != State::done) {
     me.state = State::joining;
@@ -491,13 +501,13 @@ void Machine::join_thread(int ident, void* pc) {
 }
 
 void Machine::detach_thread(int ident) {
-  // Its number is free again when it has ended; here: not again in this run.
-  static_cast<void>(number_of(ident));
+  // Its ident is free again when it has ended; here: not again in this run.
+  threads_[number_of(ident)].detached = true;
 }
 
 int Machine::number_of(int ident) {
   for (int i = 0; i < started_; ++i)
-    if (threads_[i].ident == ident && !threads_[i].reaped) return i;
+    if (threads_[i].ident == ident && !threads_[i].reaped && !threads_[i].detached) return i;
   fail("a thread was joined or detached twice, or never was");
 }
 

@@ -123,7 +123,8 @@ class Machine final : public StaleReads {
     void* argument;
     void (*at_end)(void*);
     void* at_end_argument;
-    bool ends;    // runs at_end when its function returns
+    bool ends;  // runs at_end when its function returns
+    bool detached;
     bool reaped;  // joined: its ident is free again
     int ident;
     std::uintptr_t sleeps_on;

@@ -98,9 +98,11 @@ struct WhileStarting : Forks {
 // Others look at handlers, set before; a signal is due.
 struct WhileSignalled : Forks {
   static inline int calls;
+  static inline int others;
   WhileSignalled() {
-    calls = 0;
+    calls = others = 0;
     underthread::signal(10, [](int) { ++calls; });
+    underthread::signal(11, [](int) { ++others; });
   }
   void other(int) override {
     underthread::interrupt_main(10);
@@ -110,9 +112,10 @@ struct WhileSignalled : Forks {
     const int before = calls;
     underthread::check_interrupts();
     require(calls == before, "a signal that was the parent's arrived in the child");
-    underthread::interrupt_main(10);
+    underthread::interrupt_main(11);
     underthread::check_interrupts();
-    require(calls == before + 1, "a signal in the child was lost");
+    require(others == 1, "a signal in the child was lost");
+    require(calls == before, "a signal that was the parent's arrived with one of the child's");
   }
 };
 
@@ -124,11 +127,18 @@ struct WhileInterrupted : Forks {
   void thread(int number) override {
     if (number != 0) return other(number);
     if (!fork_here()) return;
+    struct Mine {};
+    bool interrupted = false;
     try {
+      underthread::check_interrupts();
+      underthread::interrupt(underthread::get_ident(), std::make_exception_ptr(Mine()));
       underthread::check_interrupts();
     } catch (const Stop&) {
       require(false, "an interrupt that was the parent's came to the child");
+    } catch (const Mine&) {
+      interrupted = true;
     }
+    require(interrupted, "an interrupt in the child was lost");
   }
 };
 
@@ -153,6 +163,70 @@ struct ByAnother : Forks {
   }
 };
 
+// Another holds interrupts off when the fork comes. In the child its record is a new thread's,
+// which does not.
+struct WhileHeldOff : Forks {
+  void other(int) override {
+    const underthread::HoldInterrupts hold;
+    step();
+  }
+  void in_child() override {
+    underthread::Thread thread([this] {
+      try {
+        mine.acquire();
+      } catch (const Stop&) {
+        child_was_interrupted = true;
+      }
+    });
+    require(underthread::interrupt(thread.ident(), std::make_exception_ptr(Stop())),
+            "a thread of the child is not known");
+    thread.join();
+    require(child_was_interrupted, "an interrupt in the child was lost");
+  }
+  bool child_was_interrupted = false;
+};
+
+// A thread that did not survive is done: whoever joins it in the child does not wait for it.
+struct JoinsInChild : Forks {
+  void other(int) override {}
+  void thread(int) override {
+    mine.lock();
+    underthread::Thread waits([this] {
+      mine.lock();
+      mine.unlock();
+    });
+    if (fork_here()) {
+      waits.join();
+      require(waits.is_done(), "a thread that did not survive the fork is not done");
+      mine.unlock();
+      return;
+    }
+    require(!waits.is_done(), "a thread is done before its end");
+    mine.unlock();
+    waits.join();
+  }
+};
+
+// A thread of ours forks. In the child others join it, which is the main thread now, when it ends.
+struct ThreadForks : Forks {
+  int written = 0;
+  bool child = false;
+  void other(int) override {}
+  void thread(int) override {
+    underthread::Thread forks([this] {
+      child = fork_here();
+      if (child) in_new_main();
+    });
+    forks.join();
+    require(!child, "a thread that did not survive the fork goes on");
+  }
+  void in_new_main() {
+    underthread::Thread thread([this] { written = 1; });
+    thread.join();
+    require(written == 1, "a thread of the child did not run");
+  }
+};
+
 constexpr RowInfo rows[] = {
     {.name = "fork-while-waiting",
      .what = "one forks while two contend for a lock",
@@ -160,41 +234,68 @@ constexpr RowInfo rows[] = {
      .make = make<WhileWaiting>,
      .may = {.time_outs = 0, .jumps = 0},
      .changes_process = true,
-     .bound = 2},
+     .bound = 2,
+     .forks = true},
     {.name = "fork-while-waited-for",
      .what = "one forks while another waits for what it holds",
      .threads = 2,
      .make = make<WhileWaitedFor>,
      .may = {.time_outs = 0, .jumps = 0},
      .changes_process = true,
-     .bound = 2},
+     .bound = 2,
+     .forks = true},
     {.name = "fork-while-starting",
      .what = "one forks while another starts a thread",
      .threads = 2,
      .make = make<WhileStarting>,
      .may = {.time_outs = 0, .jumps = 0},
      .changes_process = true,
-     .bound = 2},
+     .bound = 2,
+     .forks = true},
     {.name = "fork-while-signalled",
      .what = "one forks while another looks at handlers",
      .threads = 2,
      .make = make<WhileSignalled>,
      .may = {.time_outs = 0, .jumps = 0},
      .changes_process = true,
-     .needs_main = true},
+     .needs_main = true,
+     .forks = true},
     {.name = "fork-while-interrupted",
      .what = "one forks while another interrupts it",
      .threads = 2,
      .make = make<WhileInterrupted>,
      .may = {.time_outs = 0, .jumps = 0},
-     .changes_process = true},
+     .changes_process = true,
+     .forks = true},
+    {.name = "fork-while-held-off",
+     .what = "one forks while another holds interrupts off",
+     .threads = 2,
+     .make = make<WhileHeldOff>,
+     .may = {.time_outs = 0, .jumps = 0},
+     .changes_process = true,
+     .forks = true},
+    {.name = "fork-join-in-child",
+     .what = "one joins, in the child, a thread that did not survive",
+     .threads = 1,
+     .make = make<JoinsInChild>,
+     .may = {.time_outs = 0, .jumps = 0},
+     .changes_process = true,
+     .forks = true},
+    {.name = "fork-by-a-thread",
+     .what = "a started thread forks, and starts one in the child",
+     .threads = 1,
+     .make = make<ThreadForks>,
+     .may = {.time_outs = 0, .jumps = 0},
+     .changes_process = true,
+     .forks = true},
     {.name = "fork-by-another",
      .what = "a thread forks that is not the main thread",
      .threads = 2,
      .make = make<ByAnother>,
      .may = {.time_outs = 0, .jumps = 0},
      .changes_process = true,
-     .needs_main = true},
+     .needs_main = true,
+     .forks = true},
 };
 
 }  // namespace

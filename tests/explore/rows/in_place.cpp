@@ -1,5 +1,6 @@
 #include "rows/in_place.h"
 
+#include "lot/parking_lot.h"
 #include "rows/row.h"
 
 namespace explore {
@@ -32,6 +33,18 @@ underthread::lot::ThreadRecord& record_of_thread(int number) {
 
 underthread::Ident ident_of_thread(int number) {
   return in_place[number].ident;
+}
+
+void require_in_order(const underthread::Lock& lock) {
+  underthread::lot::unpark_one(&lock, [&](const underthread::lot::Waiter* first, bool) {
+    for (int i = 0; first && i < threads_in_place && is_in_place(i); ++i) {
+      const underthread::lot::ThreadRecord& record = record_of_thread(i);
+      if (record.waits_for.load(std::memory_order_relaxed) == &lock && record.waiter.queued)
+        require(record.waiter.since >= first->since,
+                "the first in the queue is not who waits longest");
+    }
+    return underthread::lot::Choice::leave;
+  });
 }
 
 void require_nothing_left() {

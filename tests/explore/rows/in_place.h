@@ -2,6 +2,7 @@
 #pragma once
 
 #include <underthread/ident.h>
+#include <underthread/lock.h>
 
 #include "lot/thread_record.h"
 
@@ -17,6 +18,10 @@ void prepare_thread(int number);
 bool is_in_place(int number);
 underthread::lot::ThreadRecord& record_of_thread(int number);
 underthread::Ident ident_of_thread(int number);
+
+/// Under the bucket of `lock`: whoever is first in its queue began to wait no later than all
+/// others.
+void require_in_order(const underthread::Lock& lock);
 
 /// After a run: no thread that is still known stands in a queue or says that it waits.
 void require_nothing_left();

@@ -1,13 +1,16 @@
+#include <underthread/ident.h>
 #include <underthread/interrupt.h>
 #include <underthread/lock.h>
 #include <underthread/signals.h>
 #include <underthread/sleep.h>
 #include <underthread/thread.h>
 
+#include <atomic>
 #include <chrono>
 #include <exception>
 
 #include "lot/thread_record.h"
+#include "os/futex.h"
 #include "rows/in_place.h"
 #include "rows/table.h"
 
@@ -16,6 +19,7 @@ namespace {
 
 using underthread::Lock;
 namespace lot = underthread::lot;
+namespace os = underthread::os;
 
 struct Stop {};
 
@@ -92,6 +96,14 @@ struct Running : Interrupted {
   }
 };
 
+// It is due already: acquire delivers it before it takes a lock, though that is free.
+struct Due : Interrupted {
+  void thread(int) override {
+    send(0);
+    require(interruptible([this] { lock.acquire(); }), "acquire was no safe point");
+  }
+};
+
 struct TimesOut : Interrupted {
   TimesOut() { lock.acquire(); }
   void thread(int number) override {
@@ -117,6 +129,22 @@ struct HandedOver : Interrupted {
   }
 };
 
+// Two wait; the first is woken, and interrupted before it has the lock. Its wake-up was the only
+// one: whatever becomes of it, the other must not sleep on.
+struct Woken : Interrupted {
+  Woken() { lock.acquire(); }
+  void thread(int number) override {
+    if (number == 2) {
+      lock.release();
+      return send(2);
+    }
+    if (number == 0 && interruptible([this] { lock.acquire(); })) return;
+    if (number == 1) lock.acquire();
+    inside.visit();
+    lock.release();
+  }
+};
+
 // While it holds interrupts off, none is thrown; after that, at the next safe point.
 struct HeldOff : Interrupted {
   HeldOff() { lock.acquire(); }
@@ -134,6 +162,27 @@ struct HeldOff : Interrupted {
       lock.release();
     }
     require(!thrown, "interrupted while interrupts were held off");
+    interruptible([] { underthread::check_interrupts(); });
+  }
+};
+
+// A safe point in a destructor, while an exception unwinds the stack: a second one would end the
+// process. The interrupt stays for the next.
+struct Unwinding : Interrupted {
+  struct Tidies {
+    Lock& lock;
+    ~Tidies() {
+      lock.acquire();
+      lock.release();
+    }
+  };
+  void thread(int number) override {
+    if (number == 1) return send(1);
+    try {
+      const Tidies tidies{lock};
+      throw 1;
+    } catch (int) {
+    }
     interruptible([] { underthread::check_interrupts(); });
   }
 };
@@ -217,7 +266,10 @@ struct Signalled : Row {
     waited_for = &lock;
     name(&lock, "lock");
   }
-  static void count(int signum) { ++calls[signum - 9]; }
+  static void count(int signum) {
+    require(underthread::get_ident() == ident_of_thread(0), "a handler ran in another thread");
+    ++calls[signum - 9];
+  }
   static void release(int signum) {
     count(signum);
     waited_for->release();
@@ -241,16 +293,25 @@ struct HandlerReleases : Signalled {
 
 // Two signals from two threads; the handler of each runs, though the first waits for the second.
 struct TwoSignals : Signalled {
+  static inline bool told[3];
   TwoSignals() {
+    told[1] = told[2] = false;
     handle(10, [](int signum) {
+      require(told[1], "what was done before the signal is not seen");
       count(signum);
       waited_for->acquire();
     });
-    handle(11, release);
+    handle(11, [](int signum) {
+      require(told[2], "what was done before the signal is not seen");
+      release(signum);
+    });
     lock.acquire();
   }
   void thread(int number) override {
-    if (number != 0) return underthread::interrupt_main(9 + number);
+    if (number != 0) {
+      told[number] = true;
+      return underthread::interrupt_main(9 + number);
+    }
     while (calls[1] == 0) {
       try {
         underthread::sleep_for(std::chrono::milliseconds(10));
@@ -333,6 +394,91 @@ struct Repeated : Signalled {
   }
 };
 
+// A thread that is not main comes to a safe point, with something pending, while a signal is due.
+struct NotHere : Signalled {
+  NotHere() { handle(10, count); }
+  void thread(int number) override {
+    if (number == 0) {
+      underthread::check_interrupts();
+    } else if (number == 1) {
+      underthread::interrupt_main(10);
+    } else {
+      bool stopped = false;
+      try {
+        underthread::interrupt(ident_of_thread(2), std::make_exception_ptr(Stop()));
+        underthread::check_interrupts();
+      } catch (const Stop&) {
+        stopped = true;
+      }
+      require(stopped, "an interrupt to oneself was lost");
+    }
+  }
+  void at_end() override {
+    underthread::check_interrupts();
+    require(calls[1] == 1, "the handler did not run once");
+  }
+};
+
+// It arrives while nobody handles it, and is not remembered for whoever does later.
+struct Unhandled : Signalled {
+  void thread(int) override {
+    underthread::interrupt_main(12);
+    underthread::signal(12, [](int) { require(false, "called for what came before it was set"); });
+    underthread::check_interrupts();
+  }
+};
+
+// A handler that returns neither shortens a sleep or a timed wait, nor makes it longer.
+template <bool sleeps>
+struct HandlerReturns : Signalled {
+  // When it must have ended; 0: not known. Known where the clock was seen to jump, once, while
+  // thread 0 waited: its deadline was set by then, and time goes on to that and no further.
+  std::atomic<std::int64_t> latest{0};
+  HandlerReturns() {
+    handle(10, count);
+    lock.acquire();
+  }
+  void thread(int number) override {
+    if (number == 1) {
+      const std::int64_t before = os::now();
+      const bool waits = record_of_thread(0).waits_for.load() != nullptr;
+      if (waits && os::now() > before) latest.store(before + 10'000'000);
+      return underthread::interrupt_main(10);
+    }
+    const std::int64_t began = os::now();
+    if (sleeps)
+      underthread::sleep_for(std::chrono::milliseconds(10));
+    else
+      require(!lock.acquire(true, 0.01), "acquired what nobody released");
+    const std::int64_t ended = os::now();
+    require(ended - began >= 10'000'000, "ended before its time");
+    require(latest.load() == 0 || ended <= latest.load(), "ended after its time");
+  }
+  void at_end() override {
+    underthread::check_interrupts();
+    require(calls[1] == 1, "the handler did not run once");
+  }
+};
+
+// One waits, then another; the first is interrupted, its handler returns, and it is still the
+// first.
+struct KeepsItsPlace : Signalled {
+  KeepsItsPlace() {
+    handle(10, count);
+    lock.acquire();
+  }
+  void thread(int number) override {
+    if (number < 2) {
+      lock.acquire();
+      lock.release();
+      return;
+    }
+    underthread::interrupt_main(10);
+    require_in_order(lock);
+    lock.release();
+  }
+};
+
 // Handlers are set by the main thread while another looks.
 struct HandlerChanges : Signalled {
   HandlerChanges() { handle(10, count); }
@@ -364,6 +510,11 @@ constexpr RowInfo rows[] = {
      .threads = 2,
      .make = make<Running>,
      .may = {.time_outs = 0, .jumps = 0}},
+    {.name = "interrupt-due",
+     .what = "one interrupts itself and takes a free lock",
+     .threads = 1,
+     .make = make<Due>,
+     .may = {.time_outs = 0, .jumps = 0}},
     {.name = "interrupt-times-out",
      .what = "one waits for 10 ms, one interrupts it",
      .threads = 2,
@@ -373,6 +524,11 @@ constexpr RowInfo rows[] = {
      .what = "one waits, one releases, one interrupts",
      .threads = 3,
      .make = make<HandedOver>,
+     .may = {.time_outs = 0, .jumps = 1}},
+    {.name = "interrupt-woken",
+     .what = "two wait, one releases and interrupts the first",
+     .threads = 3,
+     .make = make<Woken>,
      .may = {.time_outs = 0, .jumps = 1}},
     {.name = "interrupt-held-off",
      .what = "the same, with interrupts held off",
@@ -384,6 +540,11 @@ constexpr RowInfo rows[] = {
      .threads = 3,
      .make = make<NoSafePoint>,
      .may = {.time_outs = 0, .jumps = 1}},
+    {.name = "interrupt-unwinding",
+     .what = "one takes a lock while its stack is unwound, one interrupts it",
+     .threads = 2,
+     .make = make<Unwinding>,
+     .may = {.time_outs = 0, .jumps = 0}},
     {.name = "interrupt-sleep",
      .what = "one sleeps for 10 ms, one interrupts it",
      .threads = 2,
@@ -441,6 +602,41 @@ constexpr RowInfo rows[] = {
      .threads = 2,
      .make = make<Repeated>,
      .may = {.time_outs = 0, .jumps = 0},
+     .changes_process = true,
+     .needs_main = true},
+    {.name = "signal-not-here",
+     .what = "a signal is due while another thread interrupts itself",
+     .threads = 3,
+     .make = make<NotHere>,
+     .may = {.time_outs = 0, .jumps = 0},
+     .changes_process = true,
+     .needs_main = true},
+    {.name = "signal-unhandled",
+     .what = "a signal comes before it has a handler",
+     .threads = 1,
+     .make = make<Unhandled>,
+     .may = {.time_outs = 0, .jumps = 0},
+     .changes_process = true,
+     .needs_main = true},
+    {.name = "signal-in-a-sleep",
+     .what = "a handler returns into a sleep of 10 ms",
+     .threads = 2,
+     .make = make<HandlerReturns<true>>,
+     .time_outs_are_needed = true,
+     .changes_process = true,
+     .only_explored = true},
+    {.name = "signal-in-a-timed-wait",
+     .what = "a handler returns into a wait of 10 ms",
+     .threads = 2,
+     .make = make<HandlerReturns<false>>,
+     .time_outs_are_needed = true,
+     .changes_process = true,
+     .only_explored = true},
+    {.name = "signal-keeps-its-place",
+     .what = "two wait; the first is interrupted and waits on",
+     .threads = 3,
+     .make = make<KeepsItsPlace>,
+     .may = {.time_outs = 0, .jumps = 1},
      .changes_process = true,
      .needs_main = true},
     {.name = "signal-handler-changes",

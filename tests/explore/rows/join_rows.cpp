@@ -32,6 +32,14 @@ struct Wait : Row {
   void at_end() override { require(latch.is_set(), "forgotten"); }
 };
 
+// Who merely looks, and sees it set, sees what was done before it.
+struct Look : Wait {
+  void thread(int number) override {
+    if (number == 0) return Wait::thread(0);
+    if (latch.is_set()) require(written == 1, "what was done before it is not seen");
+  }
+};
+
 struct TimedWait : Wait {
   void thread(int number) override {
     if (number != 1) return Wait::thread(number);
@@ -97,6 +105,15 @@ struct DropHandle : Threads {
   }
 };
 
+// The kernel's number is there for whoever has the handle, as soon as the thread runs.
+struct NativeId : Threads {
+  void thread(int) override {
+    Thread thread([] {});
+    require(thread.native_id() != 0, "a thread without the kernel's number");
+    thread.join();
+  }
+};
+
 // What a thread throws reaches whoever joins. SystemExit is nothing.
 struct JoinOneThatExits : Threads {
   void thread(int) override {
@@ -123,6 +140,7 @@ struct Refused : Threads {
 constexpr RowInfo rows[] = {
     {.name = "latch-2", .what = "one sets a latch, one waits", .threads = 2, .make = make<Wait>},
     {.name = "latch-3", .what = "one sets a latch, two wait", .threads = 3, .make = make<Wait>},
+    {.name = "latch-look", .what = "one sets a latch, one looks", .threads = 2, .make = make<Look>},
     {.name = "latch-timed",
      .what = "one sets a latch, one waits for 10 ms at most, one for ever",
      .threads = 3,
@@ -150,6 +168,12 @@ constexpr RowInfo rows[] = {
      .what = "the handle is dropped",
      .threads = 1,
      .make = make<DropHandle>,
+     .may = {.time_outs = 0, .jumps = 0},
+     .changes_process = true},
+    {.name = "join-native-id",
+     .what = "a thread is started and asked for the kernel's number",
+     .threads = 1,
+     .make = make<NativeId>,
      .may = {.time_outs = 0, .jumps = 0},
      .changes_process = true},
     {.name = "join-exit",

@@ -1,7 +1,8 @@
 #include <underthread/errors.h>
 #include <underthread/lock.h>
 
-#include "lot/parking_lot.h"
+#include <chrono>
+
 #include "os/futex.h"
 #include "rows/in_place.h"
 #include "rows/table.h"
@@ -99,18 +100,54 @@ struct Timed : OneLock {
   void at_end() override { require_free(); }
 };
 
+// Held from the start. Two wait, and a third between them in the queue, who may leave it.
+struct TimedBetween : OneLock {
+  TimedBetween() { lock.acquire(); }
+  void thread(int number) override {
+    if (number == 0) return lock.release();
+    if (!lock.acquire(true, number == 2 ? soon : -1)) return;
+    visit();
+    lock.release();
+  }
+  void at_end() override { require_free(); }
+};
+
 // Nobody releases it while they wait.
 struct TimedOut : OneLock {
   TimedOut() { lock.acquire(); }
-  void thread(int) override {
+  void thread(int number) override {
     const std::int64_t begin = os::now();
-    require(!lock.acquire(true, soon), "acquired what is held for ever");
+    const bool acquired =
+        number == 0 ? lock.acquire(true, soon) : lock.try_lock_for(std::chrono::milliseconds(10));
+    require(!acquired, "acquired what is held for ever");
     require(os::now() - begin >= 10'000'000, "timed out before its time");
   }
   void at_end() override {
     require(lock.locked(), "the lock was lost");
     lock.release();
     require_free();
+  }
+};
+
+// Two locks beside each other in memory, a waiter each: they are not mistaken for each other.
+struct Neighbours : Row {
+  Lock locks[2];
+  Neighbours() {
+    for (Lock& lock : locks) lock.acquire();
+    name(&locks[0], "first lock");
+    name(&locks[1], "second lock");
+  }
+  void thread(int number) override {
+    if (number == 2) {
+      for (Lock& lock : locks) lock.release();
+      return;
+    }
+    locks[number].acquire();
+    require(locks[number].is_mine(), "the holder is not the owner");
+    locks[number].release();
+  }
+  void at_end() override {
+    require(!locks[0].locked() && !locks[1].locked(), "a lock is left locked, or was lost");
   }
 };
 
@@ -177,20 +214,6 @@ struct ReleaseUnlocked : Releasers {
     release(number);
   }
 };
-
-/// Under the bucket of `lock`: whoever is first in its queue began to wait no later than all
-/// others.
-void require_in_order(const Lock& lock) {
-  lot::unpark_one(&lock, [&](const lot::Waiter* first, bool) {
-    for (int i = 0; first && i < threads_in_place && is_in_place(i); ++i) {
-      const lot::ThreadRecord& record = record_of_thread(i);
-      if (record.waits_for.load(std::memory_order_relaxed) == &lock && record.waiter.queued)
-        require(record.waiter.since >= first->since,
-                "the first in the queue is not who waits longest");
-    }
-    return lot::Choice::leave;
-  });
-}
 
 // Held from the start, released once. Who has waited for a millisecond is not overtaken.
 struct FirstInFirstOut : OneLock {
@@ -282,12 +305,30 @@ constexpr RowInfo rows[] = {
      .what = "one waits for 10 ms at most, two take the lock",
      .threads = 3,
      .make = make<Timed<3>>},
+    {.name = "lock-timed-between",
+     .what = "three wait, one of them for 10 ms at most; one releases",
+     .threads = 4,
+     .make = make<TimedBetween>,
+     .may = {.jumps = 0},
+     .bound = 2},
     {.name = "lock-timed-out",
      .what = "two wait for 10 ms for what is never released",
      .threads = 2,
      .make = make<TimedOut>,
      .may = {.time_outs = 2},
      .time_outs_are_needed = true},
+    {.name = "lock-timed-out-4",
+     .what = "four wait for 10 ms for what is never released",
+     .threads = 4,
+     .make = make<TimedOut>,
+     .may = {.jumps = 0},
+     .time_outs_are_needed = true,
+     .bound = 2},
+    {.name = "lock-neighbours",
+     .what = "two locks side by side, a waiter each",
+     .threads = 3,
+     .make = make<Neighbours>,
+     .may = {.jumps = 0}},
     {.name = "lock-released-by-another",
      .what = "one waits, another releases",
      .threads = 2,

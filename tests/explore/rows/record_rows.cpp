@@ -21,19 +21,31 @@ namespace os = underthread::os;
 
 // What is sent to a thread that ends is taken or deleted, once.
 struct ExitWhileSent : Row {
+  // What it carries locks when it goes, as a user's destructor may.
   struct Counted final : lot::Letter {
-    explicit Counted(int& gone) : gone_(gone) {}
-    ~Counted() override { ++gone_; }
-    int& gone_;
+    explicit Counted(ExitWhileSent& row) : row_(row) {}
+    ~Counted() override {
+      row_.lock.lock();
+      row_.inside.visit();
+      ++row_.gone;
+      row_.lock.unlock();
+    }
+    ExitWhileSent& row_;
   };
+  Lock lock;
+  Inside inside;
   int gone = 0;
   std::size_t before = lot::live_count();
   void thread(int number) override {
     if (number == 0) return end_as_threads_do();
-    auto* letter = new Counted(gone);
+    auto* letter = new Counted(*this);
     if (!lot::send(ident_of_thread(0), *letter)) delete letter;
+    lock.lock();
+    inside.visit();
+    lock.unlock();
   }
   void at_end() override {
+    require(!lock.locked(), "the lock is left locked, or was lost");
     require(gone == 1, "a letter to a thread that ended was lost, or deleted twice");
     require(lot::live_count() == before - 1, "a thread that has ended is known");
   }
@@ -68,18 +80,25 @@ struct Reused : Row {
 // Who holds a lock, asked while the holder ends and another thread takes its record: the holder, or
 // nobody.
 struct OwnerEnds : Row {
-  Lock lock;
-  OwnerEnds() { name(&lock, "lock"); }
+  Lock lock;   // the one that ends leaves it locked
+  Lock later;  // the one that has its record then takes this one
+  OwnerEnds() {
+    name(&lock, "lock");
+    name(&later, "later");
+  }
   void thread(int number) override {
     if (number == 0) {
       lock.acquire();
       end_as_threads_do();
     } else if (number == 1) {
-      const Ident owner = lock.owner();
-      require(owner == 0 || owner == ident_of_thread(0),
-              "the owner is a thread that never held it");
+      if (any_of(2) == 0) {
+        const Ident owner = lock.owner();
+        require(owner == 0 || owner == ident_of_thread(0), "the owner never held it");
+      } else {
+        require(later.owner() != ident_of_thread(0), "the owner never held it");
+      }
     } else {
-      underthread::Thread([] {}).join();
+      underthread::Thread([this] { later.acquire(); }).join();
     }
   }
 };
@@ -110,6 +129,21 @@ struct StartBesideEach : Row {
       lot::find(ident_of_thread(5), [](lot::ThreadRecord&) {});
   }
   void at_end() override { require(lot::live_count() == before, "threads were lost or left"); }
+};
+
+// The main thread ends, and another thread has its record: that one is not main.
+struct MainEnds : Row {
+  static inline int calls;
+  MainEnds() {
+    calls = 0;
+    underthread::signal(10, [](int) { ++calls; });
+  }
+  void thread(int number) override {
+    if (number == 0) return end_as_threads_do();
+    if (number == 1) return underthread::interrupt_main(10);
+    underthread::Thread([] { underthread::check_interrupts(); }).join();
+  }
+  void at_end() override { require(calls == 0, "a handler ran in a thread that is not main"); }
 };
 
 // A thread that has never used the library ends somebody's hold, or is refused. The lock's word may
@@ -205,6 +239,14 @@ constexpr RowInfo rows[] = {
      .may = {.time_outs = 0, .jumps = 0},
      .changes_process = true,
      .bound = 1},
+    {.name = "record-main-ends",
+     .what = "main ends, one sends it a signal, one starts a thread",
+     .threads = 3,
+     .make = make<MainEnds>,
+     .may = {.time_outs = 0, .jumps = 0},
+     .changes_process = true,
+     .bound = 2,
+     .only_explored = true},
     {.name = "record-stranger-releases",
      .what = "two wait; the holder and a stranger release",
      .threads = 3,

@@ -48,6 +48,8 @@ struct RowInfo {
   bool in_turn = false;
   /// Thread 0 is the process's main thread, where signals' handlers run. Explored, it always is.
   bool needs_main = false;
+  /// Some thread forks.
+  bool forks = false;
   /// It does what no real thread may do.
   bool only_explored = false;
 };
