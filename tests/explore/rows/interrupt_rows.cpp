@@ -440,9 +440,9 @@ struct HandlerReturns : Signalled {
   }
   void thread(int number) override {
     if (number == 1) {
-      const std::int64_t before = os::now();
       const bool waits = record_of_thread(0).waits_for.load() != nullptr;
-      if (waits && os::now() > before) latest.store(before + 10'000'000);
+      const std::int64_t before = os::now();
+      if (waits && os::now() == before + 1'000'000) latest.store(before + 10'000'000);
       return underthread::interrupt_main(10);
     }
     const std::int64_t began = os::now();
