@@ -199,6 +199,10 @@ bool fork_here() {
   return child == 0;
 }
 
+bool ended_a_sleep() {
+  return false;
+}
+
 void end_as_threads_do() {
   ends = true;
 }

@@ -163,6 +163,10 @@ bool fork_here() {
   return machine.fork(__builtin_return_address(0));
 }
 
+bool ended_a_sleep() {
+  return machine.ended_a_sleep();
+}
+
 void end_as_threads_do() {
   machine.end_as_threads_do();
 }

@@ -157,6 +157,7 @@ RunEnd Machine::run(const Program& program, Model model, const Budget& budget, S
   now_ = begin_of_time;
   kernel_history_ = 0;
   queue_count_ = 0;
+  ended_a_sleep_ = false;
   failure_ = nullptr;
   for (int i = 0; i < max_threads; ++i) {
     Thread& thread = threads_[i];
@@ -382,7 +383,9 @@ SleepEnd Machine::futex_wait(std::uintptr_t word, std::uint32_t expected, std::i
       break;
     case SleepEnd::signalled:
       record(Event::What::signal, pc, word);
+      ended_a_sleep_ = true;
       program_->on_signal(current_);
+      ended_a_sleep_ = false;
       record(Event::What::signal_ends, pc);
       break;
   }
@@ -564,7 +567,7 @@ void Machine::step(void* pc) {
 }
 
 int Machine::any_of(int options) {
-  if (!exploring() || options < 2) return 0;
+  if (mode_ == Mode::outside || options < 2) return 0;
   const int picked = choices.pick(options);
   memory.learn(current_, static_cast<std::uint64_t>(picked));
   return picked;

@@ -102,6 +102,8 @@ class Machine final : public StaleReads {
   bool fork(void* pc);
   /// The calling thread tells the system that it ends, when its function returns.
   void end_as_threads_do() noexcept { threads_[current_].ends = true; }
+  /// The handler that runs now has ended a sleep in the kernel.
+  bool ended_a_sleep() const noexcept { return ended_a_sleep_; }
   /// Chooses one of `options` freely.
   int any_of(int options);
   void name(const void* object, const char* name) { trace.name(object, name); }
@@ -193,6 +195,7 @@ class Machine final : public StaleReads {
   int forks_ = 0;
   int steps_ = 0;
   int accesses_ = 0;
+  bool ended_a_sleep_ = false;
   std::uint32_t sleeps_ = 0;
   std::int64_t now_ = begin_of_time;
   std::uint64_t kernel_history_ = 0;  // what threads do to each other through the kernel

@@ -255,6 +255,29 @@ struct InOrder : Interrupted {
   }
 };
 
+// What `lot::interrupt` promises whoever builds on it: what was written before it is seen by
+// whoever takes `pending`, though the thread makes notes to itself there; or it finds it pending
+// again.
+struct Promise : Row {
+  std::atomic<int> written{0};
+  bool seen = false;
+  Promise() { name(&written, "written"); }
+  void thread(int number) override {
+    lot::ThreadRecord& receiver = record_of_thread(0);
+    if (number == 1) {
+      written.store(1, std::memory_order_relaxed);
+      lot::interrupt(receiver);
+      return;
+    }
+    if (any_of(2) == 1) lot::look_again(receiver);
+    if (lot::take_pending(receiver)) seen = written.load(std::memory_order_relaxed) == 1;
+  }
+  void at_end() override {
+    require(seen || lot::take_pending(record_of_thread(0)),
+            "an interrupt was taken, and its reason missed");
+  }
+};
+
 // --- Signals: their handlers run in thread 0, which is the main thread.
 
 struct Signalled : Row {
@@ -566,6 +589,11 @@ constexpr RowInfo rows[] = {
      .what = "two interrupts from one thread",
      .threads = 2,
      .make = make<InOrder>,
+     .may = {.time_outs = 0, .jumps = 0}},
+    {.name = "interrupt-promise",
+     .what = "what one wrote before it interrupted is there for the other",
+     .threads = 2,
+     .make = make<Promise>,
      .may = {.time_outs = 0, .jumps = 0}},
     {.name = "signal-handler-releases",
      .what = "interrupt_main while main waits; the handler releases",

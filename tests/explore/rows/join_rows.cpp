@@ -64,6 +64,7 @@ struct StartAndJoin : Threads {
     thread.join();
     require(written == 1, "joined before its end");
     require(thread.is_done(), "joined, and not done");
+    require(lot::live_count() == before, "joined, and still there");
   }
 };
 

@@ -42,10 +42,20 @@ struct Acquire : OneLock {
   void at_end() override { require_free(); }
 };
 
-// Nobody does anything about a signal but return, and its wait goes on.
-struct DisturbedAcquire : Acquire<1> {};
+// Nobody does anything about a signal but return, and the wait goes on: acquire()'s, and lock()'s.
+struct DisturbedAcquire : OneLock {
+  void thread(int number) override {
+    if (number == 0)
+      lock.acquire();
+    else
+      lock.lock();
+    visit();
+    lock.release();
+  }
+  void at_end() override { require_free(); }
+};
 
-// A host's locks: a wait that any signal ends, and then goes on.
+// A host's locks: a wait that any signal ends, and that then goes on.
 struct HostedAcquire : OneLock {
   void thread(int) override {
     lot::Wait wait{.wake_for = lot::WakeFor::interrupts_and_signals};
@@ -55,6 +65,21 @@ struct HostedAcquire : OneLock {
     lock.unlock();
   }
   void at_end() override { require_free(); }
+};
+
+// The same, for a lock that nobody releases: a signal that ends the sleep ends the wait.
+struct HostedWait : OneLock {
+  HostedWait() { lock.acquire(); }
+  int ended[2] = {0, 0};
+  void on_signal(int number) override { ended[number] += ended_a_sleep(); }
+  void thread(int number) override {
+    lot::Wait wait{.until = os::now() + 10'000'000,
+                   .wake_for = lot::WakeFor::interrupts_and_signals};
+    const lot::WaitEnd end = lock.acquire(Hold::scoped, wait);
+    require(ended[number] == 0 || end == lot::WaitEnd::interrupted,
+            "a signal did not end the wait");
+  }
+  void at_end() override { lock.release(); }
 };
 
 // One way of holding it each, and either way of ending a hold.
@@ -106,6 +131,19 @@ struct TimedBetween : OneLock {
   void thread(int number) override {
     if (number == 0) return lock.release();
     if (!lock.acquire(true, number == 2 ? soon : -1)) return;
+    visit();
+    lock.release();
+  }
+  void at_end() override { require_free(); }
+};
+
+// Held from the start. One that waits is chosen as its time is up, and a signal comes before its
+// wake-up.
+struct TimedSignals : OneLock {
+  TimedSignals() { lock.acquire(); }
+  void thread(int number) override {
+    if (number == 0) return lock.release();
+    if (!lock.acquire(true, number == 1 ? soon : -1)) return;
     visit();
     lock.release();
   }
@@ -288,6 +326,17 @@ constexpr RowInfo rows[] = {
      .threads = 2,
      .make = make<HostedAcquire>,
      .may = {.signals = 2}},
+    {.name = "lock-hosted-wait",
+     .what = "a wait that signals end, for what is never released",
+     .threads = 1,
+     .make = make<HostedWait>,
+     .may = {.time_outs = 2, .jumps = 0, .signals = 1},
+     .time_outs_are_needed = true},
+    {.name = "lock-timed-signals",
+     .what = "one waits for 10 ms at most, one takes, one releases; a signal comes",
+     .threads = 3,
+     .make = make<TimedSignals>,
+     .may = {.jumps = 0, .signals = 1}},
     {.name = "lock-scoped-and-bare",
      .what = "both kinds of hold, ended either way",
      .threads = 2,
@@ -321,7 +370,7 @@ constexpr RowInfo rows[] = {
      .what = "four wait for 10 ms for what is never released",
      .threads = 4,
      .make = make<TimedOut>,
-     .may = {.jumps = 0},
+     .may = {.time_outs = 0, .jumps = 0},
      .time_outs_are_needed = true,
      .bound = 2},
     {.name = "lock-neighbours",

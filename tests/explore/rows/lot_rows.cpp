@@ -24,50 +24,63 @@ struct Gate {
   }
 };
 
-// Two keys of one bucket, a waiter each, and one who wakes the first, then the second.
-struct TwoKeys : Row {
-  Gate gates[4097];
-  Gate* first = nullptr;
-  Gate* second = nullptr;
-  TwoKeys() {
-    Gate* by_bucket[4096] = {};
+/// Keys that share a bucket. Several such sets: which of them is above which in the bucket's tree
+/// is a matter of their hashes.
+template <int keys, int sets = 6>
+struct OneBucket : Row {
+  Gate gates[4096];
+  Gate* chosen[sets][keys] = {};
+  int set = 0;  // which set this run is about
+  OneBucket() {
+    int filled[1024] = {};
+    Gate* found[1024][keys];
+    int complete = 0;
     for (Gate& gate : gates) {
-      Gate*& other = by_bucket[lot::bucket_number(&gate) % 4096];
-      if (other) {
-        first = other;
-        second = &gate;
-        break;
-      }
-      other = &gate;
+      const std::size_t bucket = lot::bucket_number(&gate) % 1024;
+      if (filled[bucket] == keys || complete == sets) continue;
+      found[bucket][filled[bucket]++] = &gate;
+      if (filled[bucket] < keys) continue;
+      for (int i = 0; i < keys; ++i) chosen[complete][i] = found[bucket][i];
+      ++complete;
     }
-    require(first, "no two of so many keys share a bucket");
-    name(first, "first gate");
-    name(second, "second gate");
+    require(complete == sets, "no keys of so many share a bucket");
+    set = any_of(sets);
+    for (Gate* gate : chosen[set]) name(gate, "gate");
   }
-  void thread(int number) override {
-    if (number == 2) {
-      first->let_in();
-      second->let_in();
-      return;
-    }
-    const lot::ParkEnd end = (number == 0 ? first : second)->wait(number);
+  void wait(int gate, int number) {
+    const lot::ParkEnd end = chosen[set][gate]->wait(number);
     require(end == lot::ParkEnd::unparked || end == lot::ParkEnd::refused, "woken for another key");
+  }
+  void let_in(int gate) { chosen[set][gate]->let_in(); }
+};
+
+// Two keys, a waiter each, and one who wakes the first, then the second.
+struct TwoKeys : OneBucket<2> {
+  void thread(int number) override {
+    if (number < 2) return wait(number, number);
+    let_in(0);
+    let_in(1);
   }
 };
 
-// The same, and both waiters of one key are woken by one call, the other key's by another.
-struct TwoKeysAll : TwoKeys {
-  int woken = 0;
+// The same, with two waiters of one key.
+struct TwoKeysAll : OneBucket<2, 2> {
   void thread(int number) override {
-    if (number < 3) {
-      const lot::ParkEnd end = (number < 2 ? first : second)->wait(number);
-      require(end == lot::ParkEnd::unparked || end == lot::ParkEnd::refused,
-              "woken for another key");
-      return;
-    }
-    first->let_in();
-    lot::unpark_all(first);
-    second->let_in();
+    if (number < 3) return wait(number / 2, number);
+    let_in(0);
+    lot::unpark_all(chosen[set][0]);
+    let_in(1);
+  }
+};
+
+// Three keys, a waiter each, woken in any order.
+struct ThreeKeys : OneBucket<3> {
+  void thread(int number) override {
+    if (number < 3) return wait(number, number);
+    const int first = any_of(3);
+    let_in(first);
+    let_in((first + 1) % 3);
+    let_in((first + 2) % 3);
   }
 };
 
@@ -109,6 +122,12 @@ constexpr RowInfo rows[] = {
      .make = make<TwoKeysAll>,
      .may = {.jumps = 0},
      .bound = 2},
+    {.name = "lot-three-keys",
+     .what = "three keys in one bucket, a waiter each",
+     .threads = 4,
+     .make = make<ThreeKeys>,
+     .may = {.time_outs = 0, .jumps = 0},
+     .bound = 1},
     {.name = "lot-unpark-all-2",
      .what = "two waiters are unparked at once",
      .threads = 3,

@@ -50,6 +50,7 @@ struct SaveAndRestore : OneRLock {
       const std::uint32_t count = lock.release_save();
       require(count == 2, "the count was lost");
       require(!lock.is_mine(), "still held");
+      require(lock.count() <= 1, "nobody holds it so often");
       lock.acquire_restore(count);
       require(lock.count() == 2, "the count was not restored");
       visit();

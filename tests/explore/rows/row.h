@@ -67,6 +67,8 @@ void step();
 int any_of(int options);
 /// Forks. True in the child, where the run goes on with this thread alone.
 bool fork_here();
+/// In a signal's handler: it ended a sleep in the kernel. Not known on real threads: false.
+bool ended_a_sleep();
 /// The calling thread ends, as far as the library knows, when `Row::thread` returns. Without it, it
 /// stays known.
 void end_as_threads_do();
