@@ -35,14 +35,19 @@ underthread::Ident ident_of_thread(int number) {
   return in_place[number].ident;
 }
 
-void require_in_order(const underthread::Lock& lock) {
+void WaitOrder::require_kept(const underthread::Lock& lock) {
   underthread::lot::unpark_one(&lock, [&](const underthread::lot::Waiter* first, bool) {
+    std::int64_t first_since = 0;
+    std::int64_t oldest = 0;
     for (int i = 0; first && i < threads_in_place && is_in_place(i); ++i) {
       const underthread::lot::ThreadRecord& record = record_of_thread(i);
-      if (record.waits_for.load(std::memory_order_relaxed) == &lock && record.waiter.queued)
-        require(record.waiter.since >= first->since,
-                "the first in the queue is not who waits longest");
+      const bool waits = record.waits_for.load(std::memory_order_relaxed) == &lock;
+      if (!waits || !record.waiter.queued) continue;
+      if (since_[i] == 0) since_[i] = record.waiter.since;
+      if (&record.waiter == first) first_since = since_[i];
+      if (oldest == 0 || since_[i] < oldest) oldest = since_[i];
     }
+    require(first_since <= oldest, "the first in the queue is not who waits longest");
     return underthread::lot::Choice::leave;
   });
 }

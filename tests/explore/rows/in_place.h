@@ -19,9 +19,16 @@ bool is_in_place(int number);
 underthread::lot::ThreadRecord& record_of_thread(int number);
 underthread::Ident ident_of_thread(int number);
 
-/// Under the bucket of `lock`: whoever is first in its queue began to wait no later than all
-/// others.
-void require_in_order(const underthread::Lock& lock);
+/// Who has waited longest for a lock, by when each was first seen to wait for it: whatever the lock
+/// thinks of it after it was woken, overtaken or interrupted.
+class WaitOrder {
+ public:
+  /// Whoever is first in the queue of `lock` began to wait no later than the others in it.
+  void require_kept(const underthread::Lock& lock);
+
+ private:
+  std::int64_t since_[threads_in_place] = {};  // guarded by the lock's bucket
+};
 
 /// After a run: no thread that is still known stands in a queue or says that it waits.
 void require_nothing_left();

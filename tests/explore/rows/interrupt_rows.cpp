@@ -486,6 +486,7 @@ struct HandlerReturns : Signalled {
 // One waits, then another; the first is interrupted, its handler returns, and it is still the
 // first.
 struct KeepsItsPlace : Signalled {
+  WaitOrder order;
   KeepsItsPlace() {
     handle(10, count);
     lock.acquire();
@@ -496,8 +497,9 @@ struct KeepsItsPlace : Signalled {
       lock.release();
       return;
     }
+    order.require_kept(lock);
     underthread::interrupt_main(10);
-    require_in_order(lock);
+    order.require_kept(lock);
     lock.release();
   }
 };

@@ -143,7 +143,7 @@ struct TimedSignals : OneLock {
   TimedSignals() { lock.acquire(); }
   void thread(int number) override {
     if (number == 0) return lock.release();
-    if (!lock.acquire(true, number == 1 ? soon : -1)) return;
+    if (!(number == 1 ? lock.acquire(true, soon) : lock.try_lock())) return;
     visit();
     lock.release();
   }
@@ -259,7 +259,6 @@ struct FirstInFirstOut : OneLock {
   FirstInFirstOut() { lock.acquire(); }
   void thread(int number) override {
     if (number == 0) {
-      require_in_order(lock);
       const std::int64_t now = os::now();
       for (int i = 1; i < 3; ++i) {
         const lot::ThreadRecord& record = record_of_thread(i);
@@ -286,10 +285,11 @@ struct FirstInFirstOut : OneLock {
 
 // One who was woken and lost the lock to another waits again where it was.
 struct KeepsItsPlace : OneLock {
+  WaitOrder order;
   KeepsItsPlace() { lock.acquire(); }
   void thread(int number) override {
     if (number != 0) lock.acquire();
-    require_in_order(lock);
+    order.require_kept(lock);
     lock.release();
   }
   void at_end() override { require_free(); }
@@ -333,7 +333,7 @@ constexpr RowInfo rows[] = {
      .may = {.time_outs = 2, .jumps = 0, .signals = 1},
      .time_outs_are_needed = true},
     {.name = "lock-timed-signals",
-     .what = "one waits for 10 ms at most, one takes, one releases; a signal comes",
+     .what = "one waits for 10 ms at most, one tries, one releases; a signal comes",
      .threads = 3,
      .make = make<TimedSignals>,
      .may = {.jumps = 0, .signals = 1}},
@@ -377,7 +377,7 @@ constexpr RowInfo rows[] = {
      .what = "two locks side by side, a waiter each",
      .threads = 3,
      .make = make<Neighbours>,
-     .may = {.jumps = 0}},
+     .may = {.time_outs = 0, .jumps = 1}},
     {.name = "lock-released-by-another",
      .what = "one waits, another releases",
      .threads = 2,

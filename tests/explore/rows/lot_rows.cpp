@@ -64,12 +64,13 @@ struct TwoKeys : OneBucket<2> {
 };
 
 // The same, with two waiters of one key.
-struct TwoKeysAll : OneBucket<2, 2> {
+struct TwoKeysAll : OneBucket<2, 1> {
+  int crowded = any_of(2);  // either may be above the other in the tree
   void thread(int number) override {
-    if (number < 3) return wait(number / 2, number);
-    let_in(0);
-    lot::unpark_all(chosen[set][0]);
-    let_in(1);
+    if (number < 3) return wait(number < 2 ? crowded : 1 - crowded, number);
+    let_in(crowded);
+    lot::unpark_all(chosen[set][crowded]);
+    let_in(1 - crowded);
   }
 };
 
