@@ -32,7 +32,8 @@ constexpr const char* usage =
     "  --memory M    newest: all read the newest store (default without --stale)\n"
     "                x86: stores wait in buffers;  cpp: all that C++20 allows (default with "
     "--stale)\n"
-    "  --row NAME    this row, and others so named; without: all of them\n"
+    "  --row NAME    this row, and others so named; without: all of them, large ones to bounds of "
+    "their own\n"
     "  --seconds S   stop each row after that long\n"
     "  --jobs N      rows at a time (1)\n"
     "  --fail-fast   stop at the first row that fails\n"
@@ -125,6 +126,7 @@ Arguments parse(int argc, char** argv) {
   if (!memory_was_said && arguments.settings.stale > 0)
     arguments.settings.model = explore::Model::cpp;
   if (arguments.replay && arguments.rows.size() != 1) refuse("--replay is for one --row");
+  arguments.settings.spares_large_rows = arguments.rows.empty();
   if (arguments.rows.empty())
     for (const auto table : explore::row_tables())
       for (const RowInfo& row : table) arguments.rows.push_back(&row);

@@ -37,7 +37,12 @@ Program program_of(const RowInfo& info) {
 Budget budget_of(const RowInfo& info, const Settings& settings) {
   const auto small = [](int value) { return static_cast<std::uint8_t>(std::min(value, 200)); };
   Budget budget;
-  budget.preemptions = small(std::min(settings.bound, info.bound));
+  int bound = settings.bound;
+  if (settings.spares_large_rows) {
+    bound = std::min(bound, info.bound);
+    if (settings.stale > 0) bound = std::min(bound, info.stale_bound);
+  }
+  budget.preemptions = small(bound);
   budget.stale = small(settings.stale);
   budget.weak = small(settings.weak);
   budget.time_outs = small(info.may.time_outs);

@@ -15,8 +15,9 @@ struct Settings {
   int stale = 0;  ///< stale reads in a run, at most
   int weak = 0;   ///< weak compare-and-swaps that fail for no reason, at most
   Model model = Model::newest;
-  double seconds = 0;     ///< stop after that long; 0: when all has been explored
-  bool skip_seen = true;  ///< cut runs whose history has been explored from
+  bool spares_large_rows = false;  ///< keeps to the bounds that rows have of their own
+  double seconds = 0;              ///< stop after that long; 0: when all has been explored
+  bool skip_seen = true;           ///< cut runs whose history has been explored from
   std::set<std::uint64_t>* histories = nullptr;  ///< filled with those of all complete runs
 };
 

@@ -23,10 +23,6 @@ void prepare_thread(int number) {
   in_place[number] = {record, record->holder, record->ident.load(std::memory_order_relaxed)};
 }
 
-bool is_in_place(int number) {
-  return in_place[number].record != nullptr;
-}
-
 underthread::lot::ThreadRecord& record_of_thread(int number) {
   return *in_place[number].record;
 }
@@ -35,11 +31,11 @@ underthread::Ident ident_of_thread(int number) {
   return in_place[number].ident;
 }
 
-void WaitOrder::require_kept(const underthread::Lock& lock) {
+void WaitOrder::require_kept(const underthread::Lock& lock, int threads) {
   underthread::lot::unpark_one(&lock, [&](const underthread::lot::Waiter* first, bool) {
     std::int64_t first_since = 0;
     std::int64_t oldest = 0;
-    for (int i = 0; first && i < threads_in_place && is_in_place(i); ++i) {
+    for (int i = 0; first && i < threads; ++i) {
       const underthread::lot::ThreadRecord& record = record_of_thread(i);
       const bool waits = record.waits_for.load(std::memory_order_relaxed) == &lock;
       if (!waits || !record.waiter.queued) continue;

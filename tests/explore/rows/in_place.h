@@ -14,8 +14,7 @@ inline constexpr int threads_in_place = 11;
 /// Makes the calling thread known to the library, as thread `number`.
 void prepare_thread(int number);
 
-/// What the library knows of a thread; only of those that are there.
-bool is_in_place(int number);
+/// What the library knows of a thread of the row.
 underthread::lot::ThreadRecord& record_of_thread(int number);
 underthread::Ident ident_of_thread(int number);
 
@@ -23,8 +22,9 @@ underthread::Ident ident_of_thread(int number);
 /// thinks of it after it was woken, overtaken or interrupted.
 class WaitOrder {
  public:
-  /// Whoever is first in the queue of `lock` began to wait no later than the others in it.
-  void require_kept(const underthread::Lock& lock);
+  /// Whoever is first in the queue of `lock` began to wait no later than the others in it: of the
+  /// row's first `threads` threads.
+  void require_kept(const underthread::Lock& lock, int threads);
 
  private:
   std::int64_t since_[threads_in_place] = {};  // guarded by the lock's bucket

@@ -497,9 +497,9 @@ struct KeepsItsPlace : Signalled {
       lock.release();
       return;
     }
-    order.require_kept(lock);
+    order.require_kept(lock, 2);
     underthread::interrupt_main(10);
-    order.require_kept(lock);
+    order.require_kept(lock, 2);
     lock.release();
   }
 };
@@ -668,6 +668,7 @@ constexpr RowInfo rows[] = {
      .make = make<KeepsItsPlace>,
      .may = {.time_outs = 0, .jumps = 1},
      .changes_process = true,
+     .stale_bound = 2,
      .needs_main = true},
     {.name = "signal-handler-changes",
      .what = "a handler is set while another thread looks",

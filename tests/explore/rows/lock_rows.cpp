@@ -289,7 +289,8 @@ struct KeepsItsPlace : OneLock {
   KeepsItsPlace() { lock.acquire(); }
   void thread(int number) override {
     if (number != 0) lock.acquire();
-    order.require_kept(lock);
+    // The first look says who waits; the other is by one that may have overtaken.
+    if (number == 0 || number == 3) order.require_kept(lock, 4);
     lock.release();
   }
   void at_end() override { require_free(); }
@@ -320,12 +321,12 @@ constexpr RowInfo rows[] = {
      .what = "two threads take the lock; signals come",
      .threads = 2,
      .make = make<DisturbedAcquire>,
-     .may = {.signals = 2}},
+     .may = {.jumps = 0, .signals = 1}},
     {.name = "lock-hosted",
      .what = "two threads take the lock, in waits that signals end",
      .threads = 2,
      .make = make<HostedAcquire>,
-     .may = {.signals = 2}},
+     .may = {.signals = 1}},
     {.name = "lock-hosted-wait",
      .what = "a wait that signals end, for what is never released",
      .threads = 1,
@@ -394,13 +395,14 @@ constexpr RowInfo rows[] = {
      .what = "two wait; one releases, after a millisecond or before",
      .threads = 3,
      .make = make<FirstInFirstOut>,
-     .may = {.time_outs = 0, .jumps = 2}},
+     .may = {.time_outs = 0, .jumps = 1}},
     {.name = "lock-keeps-its-place",
      .what = "woken, overtaken, and waiting again",
      .threads = 4,
      .make = make<KeepsItsPlace>,
      .may = {.time_outs = 0, .jumps = 1},
-     .bound = 2},
+     .bound = 2,
+     .stale_bound = 1},
 };
 
 }  // namespace

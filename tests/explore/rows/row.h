@@ -41,8 +41,10 @@ struct RowInfo {
   /// What the library knows differs after it: threads start or end in it, it sets handlers, or
   /// forks.
   bool changes_process = false;
-  /// Preemptions at most, whatever the bound: a row that is too large for more.
+  /// Preemptions at most when all rows are explored, and the same with stale reads: for a row that
+  /// is too large for more. One that is named goes as far as it is told.
   int bound = 99;
+  int stale_bound = 99;
   /// When a thread sleeps or ends, the first that can goes on, and no other: for rows of many
   /// threads that do the same, whose orders alone would be too many.
   bool in_turn = false;
