@@ -135,7 +135,7 @@ Arguments parse(int argc, char** argv) {
 
 std::string repeat_command(const RowInfo& row, const Settings& settings, const std::string& seed) {
   const char* models[] = {"newest", "x86", "cpp"};
-  return std::string("--row ") + row.name + " --bound " +
+  return std::string("script/explore --row ") + row.name + " --bound " +
          (settings.bound == 200 ? "none" : std::to_string(settings.bound)) + " --stale " +
          std::to_string(settings.stale) + " --weak " + std::to_string(settings.weak) +
          " --memory " + models[static_cast<int>(settings.model)] + " --replay '" + seed + "'";
