@@ -581,9 +581,10 @@ int Machine::which(int options) {
 
 // --- Memory
 
-void Machine::check(const char* wrong, void* pc) {
+void Machine::check(const char* wrong, void* pc, std::uintptr_t address) {
   if (!wrong) return;
-  fault_pc_ = pc;
+  // Plain accesses are no events, but for the one that is wrong.
+  if (address != 0) record(Event::What::touches, pc, address);
   fail(wrong);
 }
 
@@ -674,14 +675,15 @@ void Machine::plain(std::uintptr_t address, std::size_t size, bool is_write, voi
   if (index < 0) return;
   const int stack = space_.stack_of(address);
   if (stack >= 0) {
-    if (mode_ == Mode::exploring && stack != current_) check("touches another thread's stack", pc);
+    if (mode_ == Mode::exploring && stack != current_)
+      check("touches another thread's stack", pc, address);
     return;
   }
   if (is_write) {
     const auto last = static_cast<std::size_t>(space_.granule_of(address + size - 1));
     for (auto i = static_cast<std::size_t>(index); i <= last; ++i) space_.save(i);
   }
-  if (mode_ == Mode::exploring) check(memory.plain(current_, address, size, is_write), pc);
+  if (mode_ == Mode::exploring) check(memory.plain(current_, address, size, is_write), pc, address);
 }
 
 void* Machine::allocate(std::size_t bytes) {
@@ -698,7 +700,7 @@ bool Machine::free(void* address) {
   if (!space_.is_heap(where)) return false;
   std::size_t bytes = 0;
   std::memcpy(&bytes, static_cast<char*>(address) - header, sizeof bytes);
-  if (mode_ == Mode::exploring) check(memory.freed(current_, where, bytes), nullptr);
+  if (mode_ == Mode::exploring) check(memory.freed(current_, where, bytes), nullptr, where);
   return true;
 }
 

@@ -161,7 +161,7 @@ class Machine final : public StaleReads {
   void signal_here();
   int pick(const Options& options, bool current_can_go_on);
   void wake(Thread& thread, SleepEnd end);
-  void check(const char* wrong, void* pc);
+  void check(const char* wrong, void* pc, std::uintptr_t address = 0);
   [[noreturn]] void leave(RunEnd end);
   void step_on();
   void direct_on_director(void (*work)());
@@ -201,7 +201,6 @@ class Machine final : public StaleReads {
   std::uint64_t kernel_history_ = 0;  // what threads do to each other through the kernel
   Queue queues_[queue_limit];
   int queue_count_ = 0;
-  void* fault_pc_ = nullptr;
   void (*before_fork_)() = nullptr;
   void (*in_parent_)() = nullptr;
   void (*in_child_)() = nullptr;

@@ -164,6 +164,9 @@ std::string Trace::text(const AddressSpace& space) const {
       case What::spurious:
         what << "wakes for no reason";
         break;
+      case What::touches:
+        what << "touches " << place << " plainly";
+        break;
       case What::fork:
         what << (event.value ? "forks; this is the child" : "forks; this is the parent");
         break;

@@ -35,6 +35,7 @@ struct Event {
     spurious,
     fork,
     signal_ends,
+    touches,
   };
   What what;
   std::int8_t thread;
