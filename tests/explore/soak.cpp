@@ -119,7 +119,7 @@ void run_once(const RowInfo& info, unsigned seed) {
     sender = std::thread([&] {
       for (int i = 0; i < info.may.signals && !threads.empty(); ++i) {
         std::this_thread::yield();
-        if (row) pthread_kill(threads[seed % threads.size()].native_handle(), SIGUSR2);
+        if (row) pthread_kill(threads[seed % threads.size()].native_handle(), SIGRTMIN);
       }
     });
   }
@@ -153,7 +153,7 @@ void give_up(int) {
 int soak(double seconds, const std::vector<const RowInfo*>& rows) {
   struct sigaction action {};
   action.sa_handler = handle_signal;
-  sigaction(SIGUSR2, &action, nullptr);
+  sigaction(SIGRTMIN, &action, nullptr);
   action.sa_handler = give_up;
   sigaction(SIGALRM, &action, nullptr);
 

@@ -102,7 +102,7 @@ struct WhileSignalled : Forks {
   WhileSignalled() {
     calls = others = 0;
     underthread::signal(10, [](int) { ++calls; });
-    underthread::signal(11, [](int) { ++others; });
+    underthread::signal(12, [](int) { ++others; });
   }
   void other(int) override {
     underthread::interrupt_main(10);
@@ -112,7 +112,7 @@ struct WhileSignalled : Forks {
     const int before = calls;
     underthread::check_interrupts();
     require(calls == before, "a signal that was the parent's arrived in the child");
-    underthread::interrupt_main(11);
+    underthread::interrupt_main(12);
     underthread::check_interrupts();
     require(others == 1, "a signal in the child was lost");
     require(calls == before, "a signal that was the parent's arrived with one of the child's");
