@@ -242,7 +242,6 @@ constexpr RowInfo rows[] = {
      .make = make<WhileWaitedFor>,
      .may = {.time_outs = 0, .jumps = 0},
      .changes_process = true,
-     .bound = 2,
      .forks = true},
     {.name = "fork-while-starting",
      .what = "one forks while another starts a thread",

@@ -613,7 +613,6 @@ constexpr RowInfo rows[] = {
      .may = {.time_outs = 1, .jumps = 0},
      .time_outs_are_needed = true,
      .changes_process = true,
-     .bound = 2,
      .needs_main = true},
     {.name = "signal-handler-throws",
      .what = "two signals; the first one's handler throws",

@@ -158,7 +158,7 @@ constexpr RowInfo rows[] = {
      .make = make<TwoJoin>,
      .may = {.time_outs = 0, .jumps = 0},
      .changes_process = true,
-     .bound = 2},
+     .stale_bound = 2},
     {.name = "join-timed",
      .what = "a join of 10 ms at most, then one for ever",
      .threads = 1,
