@@ -155,8 +155,9 @@ inline bool take_pending(ThreadRecord& me) noexcept {
 inline void look_again(ThreadRecord& me) noexcept {
   // relaxed: it tells nobody else anything. A read-modify-write and not a store, which would stand
   // between what another thread has set meanwhile and `take_pending`: that would then acquire from
-  // here, and not what the other had written before.
-  me.pending.exchange(1, std::memory_order_relaxed);
+  // here, and not what the other had written before. Not an exchange either: clang makes a store of
+  // one whose result nobody wants.
+  me.pending.fetch_or(1, std::memory_order_relaxed);
 }
 
 /// Sends a letter to the thread of that ident and interrupts it. False, and the letter is still the
