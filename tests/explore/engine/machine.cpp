@@ -669,7 +669,7 @@ void Machine::fence(Order order, void* pc) {
 }
 
 void Machine::plain(std::uintptr_t address, std::size_t size, bool is_write, void* pc) {
-  if (mode_ == Mode::outside) return;
+  if (mode_ == Mode::outside || size == 0) return;
   if (mode_ == Mode::exploring && ++accesses_ > access_limit) check("runs for ever", pc);
   const std::ptrdiff_t index = space_.granule_of(address);
   if (index < 0) return;

@@ -122,7 +122,8 @@ struct WhileSignalled : Forks {
 // An interrupt is sent to the thread that forks: it was the parent's.
 struct WhileInterrupted : Forks {
   void other(int) override {
-    underthread::interrupt(ident_of_thread(0), std::make_exception_ptr(Stop()));
+    require(underthread::interrupt(ident_of_thread(0), std::make_exception_ptr(Stop())),
+            "the thread that forks is not known");
   }
   void thread(int number) override {
     if (number != 0) return other(number);
