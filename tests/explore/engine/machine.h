@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <limits>
 
 #include "engine/address_space.h"
 #include "engine/budget.h"
@@ -175,6 +176,7 @@ class Machine final : public StaleReads {
   std::uint64_t& queue_of(std::uintptr_t word);
   int number_of(int ident);
 
+  static constexpr std::int64_t never = std::numeric_limits<std::int64_t>::max();
   static constexpr int queue_limit = 64;
   static constexpr int step_limit = 4000;
   static constexpr int access_limit = 1'000'000;  // plain ones, for loops that do nothing else

@@ -228,11 +228,15 @@ void Memory::read(int thread, Location& place, const Store& store, Order order) 
 // --- Operations
 
 Memory::Done Memory::load(int thread, std::uintptr_t address, unsigned size, Order order) {
+  Location& place = location(address, size);
+  return read_from(thread, address, size, place, choose(thread, place, order, false, 0), order);
+}
+
+Memory::Done Memory::read_from(int thread, std::uintptr_t address, unsigned size, Location& place,
+                               Store& store, Order order) {
   Thread& me = threads_[thread];
   const char* wrong = races_.atomic_read(address, size, thread, me.clock);
-  Location& place = location(address, size);
   saw_seq_cst_ |= order == Order::seq_cst;
-  Store& store = choose(thread, place, order, false, 0);
   const VectorClock before = me.clock;
   read(thread, place, store, order);
   if (follow_seq_cst_)
@@ -277,17 +281,8 @@ Memory::Done Memory::compare_exchange(int thread, std::uintptr_t address, unsign
     return modify(thread, address, size, success, [fresh](std::uint64_t) { return fresh; });
 
   // It fails: a load.
-  Thread& me = threads_[thread];
   if (model_ == Model::x86) let_out(thread);
-  const char* wrong = races_.atomic_read(address, size, thread, me.clock);
-  saw_seq_cst_ |= failure == Order::seq_cst;
-  const VectorClock before = me.clock;
-  read(thread, place, found, failure);
-  if (follow_seq_cst_)
-    seq_cst_.add({thread, before.of[thread], before, me.clock, failure == Order::seq_cst, false,
-                  place.number, 2 * found.position + 1, found.event == 0xFFFF ? -1 : found.event});
-  happened(thread, found.history);
-  return {found.value, false, wrong};
+  return read_from(thread, address, size, place, found, failure);
 }
 
 Memory::Done Memory::modify(int thread, std::uintptr_t address, unsigned size, Order order,

@@ -136,6 +136,8 @@ class Memory {
                           const Store* continues);
   Store& choose(int thread, Location& place, Order order, bool differs_from,
                 std::uint64_t expected);
+  Done read_from(int thread, std::uintptr_t address, unsigned size, Location& place, Store& store,
+                 Order order);
   void read(int thread, Location& place, const Store& store, Order order);
   void happened(int thread, std::uint64_t what) noexcept;
   std::uint32_t keep_view(const View& view, const View* other, std::uint16_t& size);

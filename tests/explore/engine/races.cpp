@@ -32,6 +32,16 @@ bool knows_reads(Set readers, const Reads& reads, std::size_t begin, std::size_t
 
 }  // namespace
 
+const char* Races::wrong_for_atomic(const Byte& byte, const VectorClock& clock) noexcept {
+  if (byte.freed) return gone;
+  return clock.knows(byte.plain_writer, byte.plain_written) ? nullptr : race;
+}
+
+const char* Races::wrong_for_plain(const Byte& byte, const VectorClock& clock) noexcept {
+  if (const char* wrong = wrong_for_atomic(byte, clock)) return wrong;
+  return clock.knows(byte.atomic_writer, byte.atomically_written) ? nullptr : race;
+}
+
 Races::Races(AddressSpace& space)
     : space_(space), table_(static_cast<Granule*>(map_table(space.granules() * sizeof(Granule)))) {}
 
@@ -56,10 +66,7 @@ const char* Races::plain_read(std::uintptr_t address, std::size_t size, int thre
       address, size, [&](Granule& granule, std::size_t begin, std::size_t end) -> const char* {
         for (std::size_t at = begin; at < end; ++at) {
           const Byte& byte = granule.bytes[at];
-          if (byte.freed) return gone;
-          if (!clock.knows(byte.plain_writer, byte.plain_written) ||
-              !clock.knows(byte.atomic_writer, byte.atomically_written))
-            return race;
+          if (const char* wrong = wrong_for_plain(byte, clock)) return wrong;
         }
         note_read(granule.plain_readers, granule.plain_read, thread, begin, end, clock.of[thread]);
         return nullptr;
@@ -72,10 +79,7 @@ const char* Races::plain_write(std::uintptr_t address, std::size_t size, int thr
       address, size, [&](Granule& granule, std::size_t begin, std::size_t end) -> const char* {
         for (std::size_t at = begin; at < end; ++at) {
           Byte& byte = granule.bytes[at];
-          if (byte.freed) return gone;
-          if (!clock.knows(byte.plain_writer, byte.plain_written) ||
-              !clock.knows(byte.atomic_writer, byte.atomically_written))
-            return race;
+          if (const char* wrong = wrong_for_plain(byte, clock)) return wrong;
           byte.plain_writer = static_cast<std::uint8_t>(thread);
           byte.plain_written = clock.of[thread];
         }
@@ -93,8 +97,7 @@ const char* Races::atomic_read(std::uintptr_t address, std::size_t size, int thr
                       [&](Granule& granule, std::size_t begin, std::size_t end) -> const char* {
                         for (std::size_t at = begin; at < end; ++at) {
                           const Byte& byte = granule.bytes[at];
-                          if (byte.freed) return gone;
-                          if (!clock.knows(byte.plain_writer, byte.plain_written)) return race;
+                          if (const char* wrong = wrong_for_atomic(byte, clock)) return wrong;
                         }
                         note_read(granule.atomic_readers, granule.atomically_read, thread, begin,
                                   end, clock.of[thread]);
@@ -108,8 +111,7 @@ const char* Races::atomic_write(std::uintptr_t address, std::size_t size, int th
       address, size, [&](Granule& granule, std::size_t begin, std::size_t end) -> const char* {
         for (std::size_t at = begin; at < end; ++at) {
           Byte& byte = granule.bytes[at];
-          if (byte.freed) return gone;
-          if (!clock.knows(byte.plain_writer, byte.plain_written)) return race;
+          if (const char* wrong = wrong_for_atomic(byte, clock)) return wrong;
           byte.atomic_writer = static_cast<std::uint8_t>(thread);
           byte.atomically_written = clock.of[thread];
         }

@@ -61,6 +61,9 @@ class Races {
     }
     return granule;
   }
+  // What is wrong when someone touches a byte who knows what `clock` knows; null: nothing.
+  static const char* wrong_for_atomic(const Byte& byte, const VectorClock& clock) noexcept;
+  static const char* wrong_for_plain(const Byte& byte, const VectorClock& clock) noexcept;
   template <class F>
   const char* each_granule(std::uintptr_t address, std::size_t size, F look) noexcept;
 
