@@ -10,8 +10,10 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <csignal>
+
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -36,10 +38,14 @@ constexpr bool cannot_fork = false;
 #endif
 
 const RowInfo* current_row = nullptr;
-Row* row = nullptr;
+// relaxed: handlers run in threads that have met since it was made, and whoever sends signals only
+// asks whether it is there.
+std::atomic<Row*> row{nullptr};
 pid_t parent = 0;
 std::atomic<int> children{0};
-thread_local int thread_number = -1;
+// Which thread of the row this is while it runs the row's code; -1: it does not, and a signal is
+// not the row's. volatile: a handler reads it between any two instructions of this thread.
+thread_local volatile std::sig_atomic_t thread_number = -1;
 thread_local bool ends = false;
 thread_local std::minstd_rand random_numbers;
 
@@ -81,21 +87,22 @@ void run_once(const RowInfo& info, unsigned seed) {
   std::unique_ptr<Row> owned;
 
   const auto work = [&](int number) {
-    thread_number = number;
     ends = false;
     random_numbers.seed(seed * 16 + static_cast<unsigned>(number) + 1);
     prepare_thread(number);
     known.meet();
     if (number == 0) {
       owned.reset(info.make());
-      row = owned.get();
+      row.store(owned.get(), std::memory_order_relaxed);
     }
     made.meet();
+    thread_number = number;
     try {
-      row->thread(number);
+      owned->thread(number);
     } catch (...) {
       die("an exception left its thread");
     }
+    thread_number = -1;
     if (getpid() != parent) _exit(0);
     if (ends && number == 0) first_has_ended.store(true);
     finished.fetch_add(1);
@@ -104,7 +111,7 @@ void run_once(const RowInfo& info, unsigned seed) {
     // The others stay known until the end has been looked at, by the first if it is still there.
     if (number == 0) {
       for (int now; (now = finished.load()) < info.threads;) finished.wait(now);
-      row->at_end();
+      owned->at_end();
       looked_at.store(true);
       looked_at.notify_all();
     }
@@ -119,31 +126,35 @@ void run_once(const RowInfo& info, unsigned seed) {
     sender = std::thread([&] {
       for (int i = 0; i < info.may.signals && !threads.empty(); ++i) {
         std::this_thread::yield();
-        if (row) pthread_kill(threads[seed % threads.size()].native_handle(), SIGRTMIN);
+        if (row.load(std::memory_order_relaxed))
+          pthread_kill(threads[seed % threads.size()].native_handle(), SIGRTMIN);
       }
     });
   }
   if (info.needs_main) work(0);
   for (int now; (now = finished.load()) < info.threads;) finished.wait(now);
+  if (sender.joinable()) sender.join();
   if (first_has_ended.load()) {
     threads[0].join();
     threads.erase(threads.begin());
-    row->at_end();
+    owned->at_end();
     looked_at.store(true);
     looked_at.notify_all();
   }
-  if (sender.joinable()) sender.join();
   for (std::thread& thread : threads) thread.join();
   for (; children.load() > 0; children.fetch_sub(1)) {
     int status = 0;
     if (wait(&status) < 0 || status != 0) die("the child of a fork failed");
   }
-  row = nullptr;
+  row.store(nullptr, std::memory_order_relaxed);
   alarm(0);
 }
 
 void handle_signal(int) {
-  if (row && thread_number >= 0) row->on_signal(thread_number);
+  const int saved = errno;
+  const int number = thread_number;
+  if (number >= 0) row.load(std::memory_order_relaxed)->on_signal(number);
+  errno = saved;
 }
 
 void give_up(int) {
