@@ -1,62 +1,116 @@
-# The interpreters in UNDERTHREAD_PYTHONS, each asked about itself. find_package(Python3) finds one;
-# the package is built and tested for several.
+# The interpreters that the package is built and tested for, each asked about itself. find_package(Python3)
+# finds one; these are several.
+#
+# UNDERTHREAD_PYTHONS is one of
+#   found       every interpreter that can be found and that the package supports
+#   python3     python3 on PATH and Debian's own, /usr/bin/python3
+#   PATH;…      exactly these: one that does not run or has no headers is an error
+# The environment variable of that name counts where the option is a word, so that it reaches every preset.
+set(UNDERTHREAD_PYTHONS found CACHE STRING "Interpreters to build the package for: found, python3, or their paths")
+
+# What the package supports; "t" is free-threaded. The one place in CMake that says so.
+set(UNDERTHREAD_PYTHON_VERSIONS 3.11)
+
+# Paths that may be interpreters; most will not be there.
+function(underthread_python_candidates words result)
+  set(names python3)
+  set(paths /usr/bin/python3)
+  if(words STREQUAL found)
+    foreach(version IN LISTS UNDERTHREAD_PYTHON_VERSIONS)
+      list(APPEND names python${version})
+    endforeach()
+    set(pyenv $ENV{PYENV_ROOT})
+    if(NOT pyenv)
+      set(pyenv $ENV{HOME}/.pyenv)
+    endif()
+    # A free-threaded one is a version of its own there, whose python3.13 is python3.13t.
+    file(GLOB paths_of_pyenv ${pyenv}/versions/*/bin/python3)
+    list(SORT paths_of_pyenv COMPARE NATURAL)
+    list(APPEND paths ${paths_of_pyenv})
+  endif()
+  set(found "")
+  foreach(name IN LISTS names)
+    find_program(on_path ${name} NO_CACHE)
+    if(on_path)
+      list(APPEND found ${on_path})
+    endif()
+    unset(on_path)
+  endforeach()
+  set(${result} ${found} ${paths} PARENT_SCOPE)
+endfunction()
 
 # Sets in the caller's scope:
 #   UNDERTHREAD_TEST_PYTHON        any interpreter: runs tests that are not about the package
-#   UNDERTHREAD_PACKAGE_PYTHONS    the interpreters that the package supports, as names
+#   UNDERTHREAD_PACKAGE_PYTHONS    the interpreters that the package is for, as names
 #   UNDERTHREAD_PYTHON_<name>      path,include folder,suffix of extensions: a list
-# A name is the version; two of one version are told apart by a number.
+# A name is the version, with "t" if free-threaded; two of one version are told apart by a number.
 function(underthread_find_pythons)
-  if(NOT DEFINED CACHE{UNDERTHREAD_PYTHONS})
-    find_program(python3 python3 NO_CACHE)
-    set(found "")
-    foreach(candidate IN ITEMS ${python3} /usr/bin/python3)
-      # A version manager's python3 may be there and not run.
-      execute_process(COMMAND ${candidate} --version RESULT_VARIABLE result OUTPUT_QUIET ERROR_QUIET)
-      if(result EQUAL 0)
-        list(APPEND found ${candidate})
-      endif()
-    endforeach()
-    set(UNDERTHREAD_PYTHONS "${found}" CACHE STRING "Interpreters to build and test the package for")
+  set(wanted "${UNDERTHREAD_PYTHONS}")
+  if(wanted MATCHES "^(found|python3)$" AND NOT "$ENV{UNDERTHREAD_PYTHONS}" STREQUAL "")
+    set(wanted "$ENV{UNDERTHREAD_PYTHONS}")
+  endif()
+  set(named TRUE)
+  if(wanted MATCHES "^(found|python3)$")
+    set(named FALSE)
+    underthread_python_candidates(${wanted} wanted)
   endif()
 
   set(question [[
 import sys, sysconfig
+get = sysconfig.get_config_var
 sys.stdout.write(";".join([
     sys.executable, sys.implementation.name, "%d.%d.%d" % sys.version_info[:3],
-    sysconfig.get_path("include"), sysconfig.get_config_var("EXT_SUFFIX"), sys.base_prefix]))
+    "t" if get("Py_GIL_DISABLED") else "", sysconfig.get_path("include"), get("EXT_SUFFIX"), sys.base_prefix]))
 ]])
+  list(JOIN UNDERTHREAD_PYTHON_VERSIONS ", " supported)
   set(names "")
   set(seen "")
-  foreach(python IN LISTS UNDERTHREAD_PYTHONS)
+  foreach(python IN LISTS wanted)
     execute_process(COMMAND ${python} -E -c "${question}"
       OUTPUT_VARIABLE answer ERROR_VARIABLE complaint RESULT_VARIABLE result)
     if(NOT result EQUAL 0)
-      message(FATAL_ERROR "UNDERTHREAD_PYTHONS has '${python}', which does not run as Python: ${result} ${complaint}")
+      if(named)
+        message(FATAL_ERROR "UNDERTHREAD_PYTHONS has '${python}', which does not run as Python: ${result} ${complaint}")
+      endif()
+      # A version manager's python3.9 may be there and not run.
+      continue()
     endif()
     list(GET answer 0 executable)
     list(GET answer 1 implementation)
     list(GET answer 2 version)
-    list(GET answer 3 include)
-    list(GET answer 4 suffix)
-    list(GET answer 5 prefix)
+    list(GET answer 3 free_threaded)
+    list(GET answer 4 include)
+    list(GET answer 5 suffix)
+    list(GET answer 6 prefix)
     # `python3` on PATH and /usr/bin/python3 are often the same.
-    if("${version} ${prefix}" IN_LIST seen)
+    if("${version}${free_threaded} ${prefix}" IN_LIST seen)
       continue()
     endif()
-    list(APPEND seen "${version} ${prefix}")
+    list(APPEND seen "${version}${free_threaded} ${prefix}")
     if(NOT DEFINED test_python)
       set(test_python ${executable})
     endif()
-    if(NOT implementation STREQUAL cpython OR NOT version MATCHES [[^3\.11\.]])
-      message(NOTICE "underthread: the Python package leaves out ${executable}, which is "
-        "${implementation} ${version}: only CPython 3.11 is supported")
+
+    set(wrong "")
+    set(error FALSE)
+    string(REGEX REPLACE [[\.[0-9]+$]] "" minor ${version})
+    if(NOT implementation STREQUAL cpython OR NOT "${minor}${free_threaded}" IN_LIST UNDERTHREAD_PYTHON_VERSIONS)
+      set(wrong "is ${implementation} ${version}${free_threaded}: supported is CPython ${supported}")
+    elseif(NOT EXISTS ${include}/Python.h)
+      set(wrong "has no headers (${include}/Python.h): Debian has them in python3-dev")
+      set(error ${named})
+    endif()
+    if(error AND UNDERTHREAD_PYTHON)
+      message(FATAL_ERROR "UNDERTHREAD_PYTHONS has ${executable}, which ${wrong}")
+    elseif(wrong)
+      message(NOTICE "underthread: the Python package leaves out ${executable}, which ${wrong}")
       continue()
     endif()
-    set(name ${version})
+
+    set(name ${version}${free_threaded})
     set(number 2)
     while(name IN_LIST names)
-      set(name ${version}-${number})
+      set(name ${version}${free_threaded}-${number})
       math(EXPR number "${number} + 1")
     endwhile()
     list(APPEND names ${name})
