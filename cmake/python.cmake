@@ -6,7 +6,12 @@
 #   python3     python3 on PATH and Debian's own, /usr/bin/python3
 #   PATH;…      exactly these: one that does not run or has no headers is an error
 # The environment variable of that name counts where the option is a word, so that it reaches every preset.
-set(UNDERTHREAD_PYTHONS found CACHE STRING "Interpreters to build the package for: found, python3, or their paths")
+# pip builds for the interpreter that runs it: scikit-build-core names that one as find_package(Python) takes it.
+set(pythons found)
+if(SKBUILD)
+  set(pythons ${Python_EXECUTABLE})
+endif()
+set(UNDERTHREAD_PYTHONS ${pythons} CACHE STRING "Interpreters to build the package for: found, python3, or their paths")
 
 # What the package supports; "t" is free-threaded. The one place in CMake that says so.
 set(UNDERTHREAD_PYTHON_VERSIONS 3.11)
