@@ -170,9 +170,13 @@ class Thread::State {
     reaped_ = true;
   }
 
-  /// Instead of `reap`, where the thread itself drops the last handle.
+  /// Instead of `reap`, where nobody waits for it: its stack goes when it does.
   void let_go() {
-    if (!is_older_than_process()) os::detach_thread(ident);
+    if (is_older_than_process()) return;
+    const std::scoped_lock only_one(reaping_);
+    if (reaped_) return;
+    os::detach_thread(ident);
+    reaped_ = true;
   }
 
  private:
@@ -234,6 +238,19 @@ bool Thread::join(Timeout timeout) const {
   joined.reap();
   if (joined.thrown && !joined.is_lost()) std::rethrow_exception(joined.thrown);
   return true;
+}
+
+lot::WaitEnd Thread::join(lot::Wait& wait) const {
+  State& joined = state();
+  if (joined.is_self()) throw error("cannot join current thread");
+  const lot::WaitEnd end = joined.wait_for_end(current_thread(), wait);
+  if (end == lot::WaitEnd::done) joined.reap();
+  return end;
+}
+
+void Thread::detach() {
+  state().let_go();
+  state_.reset();
 }
 
 bool Thread::is_done() const {

@@ -279,6 +279,46 @@ TEST(Thread, AssigningToItJoinsTheOneBefore) {
   thread.join();
 }
 
+TEST(Thread, DetachedItGoesOnAndIsNotWaitedFor) {
+  Lock gate;
+  gate.acquire();
+  std::atomic<bool> ended{false};
+  {
+    Thread thread([&] {
+      gate.acquire();
+      ended = true;
+    });
+    thread.detach();
+    EXPECT_FALSE(thread.joinable());
+    EXPECT_EQ(text_of<error>([&] { thread.detach(); }), "thread not started");
+  }
+  EXPECT_FALSE(ended);
+  gate.release();
+  EXPECT_TRUE(eventually([&] { return ended.load(); }));
+}
+
+TEST(Thread, DetachingAfterAJoinIsLegal) {
+  Thread thread([] {});
+  thread.join();
+  thread.detach();
+  EXPECT_FALSE(thread.joinable());
+}
+
+TEST(Thread, ABindingJoinsAsItsWaitSays) {
+  Lock gate;
+  gate.acquire();
+  const Thread thread([&] {
+    gate.acquire();
+    throw 1;
+  });
+  lot::Wait at_once{.until = 0};
+  EXPECT_EQ(thread.join(at_once), lot::WaitEnd::timed_out);
+  const Caught caught;
+  gate.release();
+  lot::Wait for_ever;
+  EXPECT_EQ(thread.join(for_ever), lot::WaitEnd::done);
+}
+
 TEST(Thread, MovedFromHasNoThread) {
   Thread a([] {});
   Thread b = std::move(a);

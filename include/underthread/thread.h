@@ -8,6 +8,7 @@
 
 #include <underthread/deadline.h>
 #include <underthread/ident.h>
+#include <underthread/lot/wait.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -108,6 +109,10 @@ class Thread {
   /// @throws also as Timeout::deadline
   bool join(Timeout timeout) const;
 
+  /// Lets the thread go its way: this has no thread any more, and waits for none.
+  /// @throws error "thread not started": there is no thread
+  void detach();
+
   /// True when the thread has ended, or did not survive the fork that made this process.
   bool is_done() const;
 
@@ -119,6 +124,12 @@ class Thread {
   /// Its kernel id. Waits, if it must, for the moment that the thread takes to learn it.
   std::uint64_t native_id() const;
   const std::string& name() const;
+
+  // For bindings; see lock.h.
+
+  /// Joins as `wait` says, without what ended the thread.
+  /// @throws error "cannot join current thread"; "thread not started"
+  lot::WaitEnd join(lot::Wait& wait) const;
 
  private:
   class State;
