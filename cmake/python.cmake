@@ -14,7 +14,7 @@ endif()
 set(UNDERTHREAD_PYTHONS ${pythons} CACHE STRING "Interpreters to build the package for: found, python3, or their paths")
 
 # What the package supports; "t" is free-threaded. The one place in CMake that says so.
-set(UNDERTHREAD_PYTHON_VERSIONS 3.11)
+set(UNDERTHREAD_PYTHON_VERSIONS 3.9 3.10 3.11 3.12 3.13 3.13t 3.14 3.14t 3.15 3.15t)
 
 # Paths that may be interpreters; most will not be there.
 function(underthread_python_candidates words result)

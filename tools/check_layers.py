@@ -27,7 +27,7 @@ MAY_RELEASE_GIL = {
 }
 
 # Headers of the interpreter, which python/src is about.
-PYTHON_HEADERS = {"Python.h", "structmember.h"}
+PYTHON_HEADERS = {"Python.h", "structmember.h", "internal/pycore_interp.h"}
 
 CORE = ("os", "lot", "api")
 ABOVE_OS = ("lot", "api", "python")

@@ -2,6 +2,7 @@
 
 #include <underthread/deadline.h>
 
+#include <atomic>
 #include <chrono>
 
 #include "errors.h"
@@ -10,38 +11,30 @@
 namespace underthread::python {
 namespace {
 
-/// The main thread's record while that thread is in `block`, else null. Guarded by the GIL. In the
-/// child of a fork it may still name a thread that is not there: waking that is harmless, since a
-/// record stays readable for ever and whoever uses it next only looks around once more.
-lot::ThreadRecord* main_in_block = nullptr;
+/// The main thread's record while that thread is in `block`, else null. In the child of a fork it
+/// may still name a thread that is not there: waking that is harmless, since a record stays
+/// readable for ever and whoever uses it next only looks around once more.
+///
+/// seq_cst: the main thread says that it is here and then looks for handlers that are due; whoever
+/// notes one then looks whether it is here. One of them sees the other, also where there is no GIL
+/// to order the two.
+constinit std::atomic<lot::ThreadRecord*> main_in_block{nullptr};
 
-}  // namespace
+/// Signals' handlers run in one thread of one interpreter.
+bool runs_handlers_here() {
+  return _PyOS_IsMainThread() && PyInterpreterState_Get() == PyInterpreterState_Main();
+}
 
-Blocked block(std::int64_t patience, Handlers handlers,
-              lot::Callback<lot::WaitEnd(lot::Wait&)> park) {
-  lot::Wait wait;
-  if (patience != lot::never) wait.until = moment_in(std::chrono::nanoseconds(patience));
-
-  // Handlers run in one thread only, so every other one would wake up for nothing.
-  const bool runs_handlers = handlers == Handlers::run && _PyOS_IsMainThread();
-  if (runs_handlers) {
-    wait.wake_for = lot::WakeFor::interrupts_and_signals;
-    // A signal may have come before we let go of the GIL; its handler would have to wait as long as
-    // we do, and no system call is going to be interrupted by it any more.
-    if (Py_MakePendingCalls() < 0) return Blocked::raised;
-  }
-
+/// Waits as `block` says. A thread that runs handlers can be found as `main_in_block` meanwhile.
+Blocked wait_for(lot::ThreadRecord& me, bool runs_handlers, lot::Wait& wait,
+                 lot::Callback<lot::WaitEnd(lot::Wait&)> park) {
+  // A signal may have come before we let go of the GIL; its handler would have to wait as long as
+  // we do, and no system call is going to be interrupted by it any more.
+  if (runs_handlers && Py_MakePendingCalls() < 0) return Blocked::raised;
   for (;;) {
     lot::WaitEnd end = lot::WaitEnd::timed_out;
     Refusal refusal;
-    lot::ThreadRecord* const me = lot::current();
-    if (runs_handlers) main_in_block = me;
-
-    PyThreadState* const state = PyEval_SaveThread();
-    is_refused(refusal, [&] { end = park(wait); });
-    PyEval_RestoreThread(state);
-
-    if (runs_handlers) main_in_block = nullptr;
+    without_gil([&] { is_refused(refusal, [&] { end = park(wait); }); });
     if (refusal.type) {
       refusal.raise();
       return Blocked::raised;
@@ -49,13 +42,47 @@ Blocked block(std::int64_t patience, Handlers handlers,
     if (end == lot::WaitEnd::done) return Blocked::done;
     if (end == lot::WaitEnd::timed_out) return Blocked::timed_out;
     // Taken before the handlers run: an interrupt that comes while they do ends the next wait.
-    lot::take_pending(*me);
+    lot::take_pending(me);
     if (Py_MakePendingCalls() < 0) return Blocked::raised;
   }
 }
 
+}  // namespace
+
+void without_gil(lot::Callback<void()> wait) {
+  PyThreadState* const state = PyEval_SaveThread();
+  wait();
+  PyEval_RestoreThread(state);
+}
+
+Blocked block(std::int64_t patience, Handlers handlers, const char* at_the_end,
+              lot::Callback<lot::WaitEnd(lot::Wait&)> park) {
+  if (at_the_end && is_finalizing()) {
+    refuse_at_the_end(at_the_end);
+    return Blocked::raised;
+  }
+  lot::Wait wait;
+  if (patience != lot::never) wait.until = moment_in(std::chrono::nanoseconds(patience));
+
+  lot::ThreadRecord* const me = lot::current();
+  if (!me) {
+    PyErr_NoMemory();
+    return Blocked::raised;
+  }
+  // Handlers run in one thread only, so every other one would wake up for nothing.
+  if (handlers == Handlers::wait || !runs_handlers_here()) return wait_for(*me, false, wait, park);
+
+  wait.wake_for = lot::WakeFor::interrupts_and_signals;
+  // A handler that runs in this wait may wait as well: what it finds here it leaves here.
+  lot::ThreadRecord* const outer = main_in_block.exchange(me, std::memory_order_seq_cst);
+  const Blocked end = wait_for(*me, true, wait, park);
+  main_in_block.store(outer, std::memory_order_seq_cst);
+  return end;
+}
+
 void wake_main_thread() {
-  if (main_in_block) lot::interrupt(*main_in_block);
+  if (lot::ThreadRecord* const waiting = main_in_block.load(std::memory_order_seq_cst))
+    lot::interrupt(*waiting);
 }
 
 }  // namespace underthread::python

@@ -1,12 +1,11 @@
 // Waiting, as CPython waits: the one place where an object of ours lets go of the GIL.
 #pragma once
 
-#include <Python.h>
-
 #include <underthread/lot/wait.h>
 
 #include <cstdint>
 
+#include "cpython.h"
 #include "lot/callback.h"
 
 namespace underthread::python {
@@ -27,12 +26,18 @@ enum class Handlers : std::uint8_t {
 /// this returns. At the end of the interpreter this may not return at all: the thread is unwound by
 /// the system, so nothing on the caller's stack may have a destructor.
 /// @param patience  ns; lot::never: for ever
+/// @param at_the_end  what it raises instead of waiting when the interpreter ends; null: it waits
 /// @param park      waits once, without the GIL, and touches no Python object
-Blocked block(std::int64_t patience, Handlers handlers,
+Blocked block(std::int64_t patience, Handlers handlers, const char* at_the_end,
               lot::Callback<lot::WaitEnd(lot::Wait&)> park);
 
-/// Wakes the main thread if it is in `block`, so that it runs the handlers that are due. The GIL is
-/// held, and what is to be found there is there already.
+/// Lets other threads run while `wait` waits for what is sure to come soon. `wait` touches no
+/// Python object and leaves nothing behind that a thread which does not come back would have to
+/// clear.
+void without_gil(lot::Callback<void()> wait);
+
+/// Wakes the main thread if it is in `block`, so that it runs the handlers that are due. What is to
+/// be found there is there already.
 void wake_main_thread();
 
 }  // namespace underthread::python

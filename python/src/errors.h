@@ -3,13 +3,13 @@
 // daemon thread at finalization above all, has to pass.
 #pragma once
 
-#include <Python.h>
-
 #include <underthread/errors.h>
 
 #include <cstdio>
 #include <new>
 #include <stdexcept>
+
+#include "cpython.h"
 
 namespace underthread::python {
 

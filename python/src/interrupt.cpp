@@ -6,7 +6,8 @@
 
 namespace underthread::python {
 
-PyObject* interrupt_main(PyObject*, PyObject* arguments) {
+PyObject* interrupt_main(PyObject*, [[maybe_unused]] PyObject* arguments) {
+#if UNDERTHREAD_INTERRUPT_TAKES_SIGNUM
   int signum = SIGINT;
   if (!PyArg_ParseTuple(arguments, "|i:signum", &signum)) return nullptr;
   // The interpreter knows the handlers, and does nothing where there is none to run.
@@ -14,6 +15,9 @@ PyObject* interrupt_main(PyObject*, PyObject* arguments) {
     PyErr_SetString(PyExc_ValueError, "signal number out of range");
     return nullptr;
   }
+#else
+  PyErr_SetInterrupt();
+#endif
   // After it, so that the main thread finds what it is woken for. Where nothing was scheduled it
   // looks around in vain and sleeps on.
   wake_main_thread();

@@ -1,7 +1,7 @@
 // Interrupting the main thread.
 #pragma once
 
-#include <Python.h>
+#include "cpython.h"
 
 namespace underthread::python {
 

@@ -4,127 +4,227 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <mutex>
+#include <new>
+#include <unordered_map>
 
+#include "lot/mutex.h"
 #include "module.h"
+#include "stock.h"
 
 namespace underthread::python {
 namespace {
 
-struct PartObject;
+struct LocalObject;
+struct ThreadLocals;
+
+// Which mutexes there are. With a GIL it guards all that is here, and they are nothing. Without
+// one, `lists` guards the locals' lists of parts and goes before a thread's own mutex, which guards
+// its table. Neither is held while Python code runs, and who holds one can't be stopped by the
+// collector, which therefore walks the lists without.
+#if UNDERTHREAD_HAS_GIL
+struct Mutex {
+  void lock() {}
+  void unlock() {}
+};
+#else
+using Mutex = lot::Mutex;
+#endif
+using Locked = std::scoped_lock<Mutex>;
+constinit Mutex lists;
+
+/// What one thread has of one local.
+struct Part {
+  LocalObject* local;
+  ThreadLocals* thread;
+  PyObject* attributes;  ///< a dict
+  Part *next, *prev;     ///< in the local's list
+};
+
+/// All that one thread has of its locals; lives in the interpreter's dict of that thread, and goes
+/// when the thread goes.
+struct ThreadLocals {
+  PyObject_HEAD Mutex mutex;
+  /// By local. A local's part leaves before the local does.
+  std::unordered_map<LocalObject*, Part*> parts;
+  /// The part used last: most threads use one local many times.
+  Part* recent;
+  PyThreadState* state;
+  std::uint64_t state_id;
+};
+
+/// The calling thread's, where it has been asked for before in the same thread state.
+constinit thread_local ThreadLocals* here = nullptr;
 
 struct LocalObject {
   PyObject_HEAD PyObject* weakrefs;
   PyObject* arguments;  ///< for `__init__`, which runs once in every thread; null: none
   PyObject* keywords;
-  PyObject* key;       ///< names this local in the threads' dicts; null: this was cleared
-  PartObject* parts;   ///< one per thread that uses this; a list through `next` and `prev`
-  PartObject* recent;  ///< the part used last, or null
+  Part* parts;  ///< one per thread that uses this
 };
-
-struct PartObject {
-  PyObject_HEAD LocalObject* local;  ///< borrowed; null: the local is gone, or was cleared
-  std::uint64_t thread;              ///< PyThreadState::id, which the interpreter never uses again
-  PyObject* attributes;
-  PartObject* next;
-  PartObject* prev;
-};
-
-/// "__dict__", interned: set with the type, and never freed, as no interned name of a module is.
-constinit PyObject* dict_name = nullptr;
 
 LocalObject* object(PyObject* self) {
   return reinterpret_cast<LocalObject*>(self);
 }
 
-/// Takes the part off its local's list and returns its attributes, now the caller's.
-PyObject* detach(PartObject* part) {
-  LocalObject* const local = part->local;
-  if (!local) return nullptr;
-  if (local->recent == part) local->recent = nullptr;
+/// `lists` is held.
+void unlink(Part* part) {
   if (part->next) part->next->prev = part->prev;
-  (part->prev ? part->prev->next : local->parts) = part->next;
-  part->local = nullptr;
-  PyObject* const attributes = part->attributes;
-  part->attributes = nullptr;
-  return attributes;
+  (part->prev ? part->prev->next : part->local->parts) = part->next;
 }
 
-void part_dealloc(PyObject* self) {
+/// `lists` is held. Takes the part out of its thread's table.
+void remove_from_thread(Part* part) {
+  const Locked locked(part->thread->mutex);
+  if (part->thread->recent == part) part->thread->recent = nullptr;
+  part->thread->parts.erase(part->local);
+}
+
+/// Frees parts that nobody can find any more, chained by `next`. What their attributes' own ends
+/// run may use any local.
+void drop_chain(Part* part) {
+  while (part) {
+    Part* const next = part->next;
+    PyObject* const attributes = part->attributes;
+    delete part;
+    Py_XDECREF(attributes);
+    part = next;
+  }
+}
+
+void locals_dealloc(PyObject* self) {
   PyTypeObject* const type = Py_TYPE(self);
-  // May run any code, so it comes last for the part and finds no trace of it.
-  PyObject* const attributes = detach(reinterpret_cast<PartObject*>(self));
+  auto* const locals = reinterpret_cast<ThreadLocals*>(self);
+  if (here == locals) here = nullptr;
+  Part* dropped = nullptr;
+  {
+    const Locked locked(lists);
+    for (const auto& [local, part] : locals->parts) {
+      unlink(part);
+      part->next = dropped;
+      dropped = part;
+    }
+  }
+  std::destroy_at(&locals->parts);
   type->tp_free(self);
   Py_DECREF(type);
-  Py_XDECREF(attributes);
+  drop_chain(dropped);
 }
 
-/// Adds a part for the calling thread, whose dict is given; null: a Python error is set.
-PartObject* add_part(LocalObject* self, PyObject* thread_dict) {
-  PyTypeObject* const part_type = local_part_type(Py_TYPE(self));
-  if (!part_type) return nullptr;
-  PyObject* const attributes = PyDict_New();
-  if (!attributes) return nullptr;
-  PyObject* const made = part_type->tp_alloc(part_type, 0);
-  if (!made) {
-    Py_DECREF(attributes);
-    return nullptr;
-  }
-  PartObject* const part = reinterpret_cast<PartObject*>(made);
-  part->local = self;
-  part->thread = PyThreadState_Get()->id;
-  part->attributes = attributes;
-  part->next = self->parts;
-  if (part->next) part->next->prev = part;
-  self->parts = part;
+/// The calling thread's, made if need be, borrowed; null: a Python error is set.
+ThreadLocals* locals_here(PyTypeObject* local_type) {
+  PyThreadState* const state = PyThreadState_Get();
+  if (here && here->state == state && here->state_id == state->id) return here;
 
-  const bool kept = PyDict_SetItem(thread_dict, self->key, made) == 0;
-  Py_DECREF(made);
-  return kept ? part : nullptr;
-}
-
-/// The calling thread's attributes of a local, borrowed; null: a Python error is set.
-PyObject* attributes_here(LocalObject* self) {
-  if (self->recent && self->recent->thread == PyThreadState_Get()->id)
-    return self->recent->attributes;
-
+  ModuleState* const module = state_of(local_type);
+  if (!module) return nullptr;
   PyObject* const thread_dict = PyThreadState_GetDict();
-  if (!thread_dict || !self->key) {
+  if (!thread_dict || !module->locals_key) {
     PyErr_SetString(PyExc_SystemError, "Couldn't get thread-state dictionary");
     return nullptr;
   }
-  auto* part = reinterpret_cast<PartObject*>(PyDict_GetItemWithError(thread_dict, self->key));
-  if (!part) {
+  PyObject* found = PyDict_GetItemWithError(thread_dict, module->locals_key);
+  if (!found) {
     if (PyErr_Occurred()) return nullptr;
-    part = add_part(self, thread_dict);
-    if (!part) return nullptr;
-    PyTypeObject* const type = Py_TYPE(self);
-    if (type->tp_init != PyBaseObject_Type.tp_init) {
-      // `__init__` may use this local: it finds the part that was just added.
-      if (type->tp_init(reinterpret_cast<PyObject*>(self), self->arguments, self->keywords) < 0) {
-        // Without the part, the next use in this thread runs `__init__` again.
-        PyObject *kind, *value, *traceback;
-        PyErr_Fetch(&kind, &value, &traceback);
-        if (PyDict_DelItem(thread_dict, self->key) < 0) PyErr_Clear();
-        PyErr_Restore(kind, value, traceback);
-        return nullptr;
-      }
-      part = reinterpret_cast<PartObject*>(PyDict_GetItemWithError(thread_dict, self->key));
-      if (!part) {
-        if (!PyErr_Occurred())
-          PyErr_SetString(PyExc_SystemError, "Couldn't get thread-state dictionary");
-        return nullptr;
-      }
+    found = module->locals_type->tp_alloc(module->locals_type, 0);
+    if (!found) return nullptr;
+    auto* const made = reinterpret_cast<ThreadLocals*>(found);
+    new (&made->mutex) Mutex();
+    new (&made->parts) std::unordered_map<LocalObject*, Part*>();
+    made->state = state;
+    made->state_id = state->id;
+    const bool kept = PyDict_SetItem(thread_dict, module->locals_key, found) == 0;
+    Py_DECREF(found);  // the thread's dict has it
+    if (!kept) return nullptr;
+  }
+  here = reinterpret_cast<ThreadLocals*>(found);
+  return here;
+}
+
+/// The calling thread's part of a local; null: it has none.
+Part* find_part(ThreadLocals* locals, LocalObject* local) {
+  const Locked locked(locals->mutex);
+  if (locals->recent && locals->recent->local == local) return locals->recent;
+  const auto found = locals->parts.find(local);
+  return found == locals->parts.end() ? nullptr : locals->recent = found->second;
+}
+
+/// Adds a part for the calling thread, which has none; null: a Python error is set.
+Part* add_part(ThreadLocals* locals, LocalObject* local) {
+  PyObject* const attributes = PyDict_New();
+  if (!attributes) return nullptr;
+  Part* const part = new (std::nothrow) Part{local, locals, attributes, nullptr, nullptr};
+  bool added = false;
+  if (part) {
+    const Locked locked_lists(lists);
+    const Locked locked(locals->mutex);
+    try {
+      locals->parts.emplace(local, part);
+      added = true;
+    } catch (const std::bad_alloc&) {
+    }
+    if (added) {
+      part->next = local->parts;
+      if (part->next) part->next->prev = part;
+      local->parts = part;
+      locals->recent = part;
     }
   }
-  self->recent = part;
+  if (added) return part;
+  delete part;
+  Py_DECREF(attributes);
+  PyErr_NoMemory();
+  return nullptr;
+}
+
+/// Takes the calling thread's part of a local away, so that the next use begins anew.
+void remove_part(ThreadLocals* locals, LocalObject* local) {
+  Part* part = nullptr;
+  {
+    const Locked locked(lists);
+    const auto found = locals->parts.find(local);
+    if (found == locals->parts.end()) return;
+    part = found->second;
+    remove_from_thread(part);
+    unlink(part);
+  }
+  part->next = nullptr;
+  drop_chain(part);
+}
+
+/// The calling thread's attributes of a local, borrowed; null: a Python error is set. They stay as
+/// long as the caller has the local.
+PyObject* attributes_here(LocalObject* self) {
+  PyTypeObject* const type = Py_TYPE(self);
+  ThreadLocals* const locals = locals_here(type);
+  if (!locals) return nullptr;
+  Part* part = find_part(locals, self);
+  if (part) return part->attributes;
+  part = add_part(locals, self);
+  if (!part || type->tp_init == PyBaseObject_Type.tp_init) return part ? part->attributes : nullptr;
+
+  // `__init__` may use this local: it finds the part that was just added.
+  if (type->tp_init(reinterpret_cast<PyObject*>(self), self->arguments, self->keywords) < 0) {
+    PyObject *kind, *value, *traceback;
+    PyErr_Fetch(&kind, &value, &traceback);
+    remove_part(locals, self);
+    PyErr_Restore(kind, value, traceback);
+    return nullptr;
+  }
   return part->attributes;
 }
 
 /// 1: the name is `__dict__`; 0: it is not; -1: a Python error is set.
 int names_dict(PyObject* name) {
-  if (name == dict_name) return 1;
-  if (PyUnicode_CheckExact(name) && PyUnicode_CHECK_INTERNED(name)) return 0;
-  return PyObject_RichCompareBool(name, dict_name, Py_EQ);
+  if (PyUnicode_CheckExact(name))
+    return PyUnicode_GET_LENGTH(name) == 8 &&
+           PyUnicode_CompareWithASCIIString(name, "__dict__") == 0;
+  // As the interpreter's own asks, whose answer may be anybody's.
+  PyObject* const dict_name = PyUnicode_InternFromString("__dict__");
+  if (!dict_name) return -1;
+  const int same = PyObject_RichCompareBool(name, dict_name, Py_EQ);
+  Py_DECREF(dict_name);
+  return same;
 }
 
 PyObject* get_attribute(PyObject* self, PyObject* name) {
@@ -142,7 +242,7 @@ int set_attribute(PyObject* self, PyObject* name, PyObject* value) {
   const int wants_dict = names_dict(name);
   if (wants_dict < 0) return -1;
   if (wants_dict) {
-    PyErr_Format(PyExc_AttributeError, "'%.100s' object attribute '%U' is read-only",
+    PyErr_Format(PyExc_AttributeError, "'%.100s' object attribute %R is read-only",
                  Py_TYPE(self)->tp_name, name);
     return -1;
   }
@@ -162,12 +262,9 @@ PyObject* make(PyTypeObject* type, PyObject* arguments, PyObject* keywords) {
   if (!self) return nullptr;
   object(self)->arguments = Py_XNewRef(arguments);
   object(self)->keywords = Py_XNewRef(keywords);
-  object(self)->key = PyUnicode_FromFormat("underthread.local.%p", self);
-  PyObject* const thread_dict = PyThreadState_GetDict();
-  if (!thread_dict && !PyErr_Occurred())
-    PyErr_SetString(PyExc_SystemError, "Couldn't get thread-state dictionary");
   // In the thread that makes it, the caller runs `__init__`: the part must be there by then.
-  if (!object(self)->key || !thread_dict || !add_part(object(self), thread_dict)) {
+  ThreadLocals* const locals = locals_here(type);
+  if (!locals || !add_part(locals, object(self))) {
     Py_DECREF(self);
     return nullptr;
   }
@@ -178,42 +275,21 @@ int traverse(PyObject* self, visitproc visit, void* arg) {
   Py_VISIT(Py_TYPE(self));
   Py_VISIT(object(self)->arguments);
   Py_VISIT(object(self)->keywords);
-  for (PartObject* part = object(self)->parts; part; part = part->next) Py_VISIT(part->attributes);
+  for (Part* part = object(self)->parts; part; part = part->next) Py_VISIT(part->attributes);
   return 0;
-}
-
-/// Drops what every thread has in this local.
-void drop_parts(LocalObject* self) {
-  // First without running any code: the parts leave the local, then the threads' dicts. The list of
-  // threads changes only with the GIL held, or at its head.
-  PartObject* dropped = self->parts;
-  self->parts = nullptr;
-  self->recent = nullptr;
-  if (!dropped) return;
-  for (PartObject* part = dropped; part; part = part->next) {
-    Py_INCREF(part);
-    part->local = nullptr;
-  }
-  PyThreadState* state = PyInterpreterState_ThreadHead(PyThreadState_Get()->interp);
-  for (; state; state = PyThreadState_Next(state))
-    if (state->dict && PyDict_Contains(state->dict, self->key) == 1)
-      PyDict_DelItem(state->dict, self->key);
-
-  // Now what the attributes' own ends run may use any local, this one too.
-  while (dropped) {
-    PartObject* const part = dropped;
-    dropped = part->next;
-    PyObject* const attributes = part->attributes;
-    part->attributes = nullptr;
-    Py_DECREF(part);
-    Py_XDECREF(attributes);
-  }
 }
 
 int clear(PyObject* self) {
   Py_CLEAR(object(self)->arguments);
   Py_CLEAR(object(self)->keywords);
-  drop_parts(object(self));
+  Part* dropped = nullptr;
+  {
+    const Locked locked(lists);
+    dropped = object(self)->parts;
+    object(self)->parts = nullptr;
+    for (Part* part = dropped; part; part = part->next) remove_from_thread(part);
+  }
+  drop_chain(dropped);
   return 0;
 }
 
@@ -222,7 +298,6 @@ void dealloc(PyObject* self) {
   PyObject_GC_UnTrack(self);
   if (object(self)->weakrefs) PyObject_ClearWeakRefs(self);
   clear(self);
-  Py_CLEAR(object(self)->key);
   type->tp_free(self);
   Py_DECREF(type);
 }
@@ -234,9 +309,9 @@ PyMemberDef members[] = {
 
 }  // namespace
 
-PyTypeObject* make_local_type(PyObject* module) {
-  dict_name = PyUnicode_InternFromString("__dict__");
-  if (!dict_name) return nullptr;
+PyTypeObject* make_local_type(PyObject* module, PyObject* stock) {
+  PyTypeObject* const theirs = stock_type(stock, "_local");
+  if (!theirs) return nullptr;
   PyType_Slot slots[] = {
       {Py_tp_new, reinterpret_cast<void*>(make)},
       {Py_tp_dealloc, reinterpret_cast<void*>(dealloc)},
@@ -245,25 +320,27 @@ PyTypeObject* make_local_type(PyObject* module) {
       {Py_tp_getattro, reinterpret_cast<void*>(get_attribute)},
       {Py_tp_setattro, reinterpret_cast<void*>(set_attribute)},
       {Py_tp_members, members},
-      {Py_tp_doc, const_cast<char*>("Thread-local data")},
+      {Py_tp_doc, const_cast<char*>(theirs->tp_doc)},
       {0, nullptr},
   };
   PyType_Spec spec = {
       "_thread._local", sizeof(LocalObject), 0,
       Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE,
       slots};
-  return reinterpret_cast<PyTypeObject*>(PyType_FromModuleAndSpec(module, &spec, nullptr));
+  PyObject* const type = PyType_FromModuleAndSpec(module, &spec, nullptr);
+  Py_DECREF(theirs);
+  return seal(type, true);
 }
 
-PyTypeObject* make_local_part_type(PyObject* module) {
+PyTypeObject* make_locals_type(PyObject* module) {
   PyType_Slot slots[] = {
-      {Py_tp_dealloc, reinterpret_cast<void*>(part_dealloc)},
+      {Py_tp_dealloc, reinterpret_cast<void*>(locals_dealloc)},
       {0, nullptr},
   };
   PyType_Spec spec = {
-      "_thread._localpart", sizeof(PartObject), 0,
+      "_thread._locals", sizeof(ThreadLocals), 0,
       Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION, slots};
-  return reinterpret_cast<PyTypeObject*>(PyType_FromModuleAndSpec(module, &spec, nullptr));
+  return seal(PyType_FromModuleAndSpec(module, &spec, nullptr), false);
 }
 
 }  // namespace underthread::python

@@ -16,19 +16,26 @@
 namespace underthread::python {
 namespace {
 
-/// `locked` is guarded by the GIL and says what Python code may conclude: a thread that was handed
-/// the lock is seen to hold it only once it has the GIL back. `threading._stop` releases a lock
-/// that another thread waits for and then asserts that it is not locked; the word could not promise
-/// that.
+/// Where `locked_is_a_flag`, `flag` is guarded by the GIL and says what Python code may conclude: a
+/// thread that was handed the lock is seen to hold it only once it has the GIL back.
+/// `threading._stop` releases a lock that another thread waits for and then asserts that it is not
+/// locked; the word could not promise that.
 ///
-///   locked = true   the word is held. Only `release` ends that, and it has the GIL throughout.
-///   locked = false  the word is free, or held by a thread that does not have the GIL yet (or, in
-///                   the child of a fork, never will: as with the interpreter's own lock). It must
-///                   not be released: to Python nobody has acquired it.
+///   flag = true   the word is held. Only `release` ends that, and it has the GIL throughout.
+///   flag = false  the word is free, or held by a thread that does not have the GIL yet (or, in
+///                 the child of a fork, never will: as with the interpreter's own lock). It must
+///                 not be released: to Python nobody has acquired it.
+///
+/// Where not, the word is the truth, and `flag` is not used.
 struct LockObject {
   PyObject_HEAD PyObject* weakrefs;
   Lock lock;
-  bool locked;
+  bool flag;
+
+  bool locked() const { return locked_is_a_flag ? flag : lock.locked(); }
+  void note(bool held) {
+    if (locked_is_a_flag) flag = held;
+  }
 };
 
 LockObject* object(PyObject* self) {
@@ -43,23 +50,23 @@ PyObject* acquire_as(Hold hold, LockObject* self, PyObject* const* arguments, Py
   bool acquired = false;
   if (raises([&] { acquired = self->lock.try_acquire(hold); })) return nullptr;
   if (!acquired && patience != 0) {
-    const Blocked end = block(patience, Handlers::run, [self, hold](lot::Wait& wait) {
-      return self->lock.acquire(hold, wait);
-    });
+    const Blocked end =
+        block(patience, Handlers::run, acquire_at_the_end,
+              [self, hold](lot::Wait& wait) { return self->lock.acquire(hold, wait); });
     if (end == Blocked::raised) return nullptr;
     acquired = end == Blocked::done;
   }
-  if (acquired) self->locked = true;
+  if (acquired) self->note(true);
   return PyBool_FromLong(acquired);
 }
 
 PyObject* release_as(Hold expected, LockObject* self) {
-  if (!self->locked) {
+  if (locked_is_a_flag && !self->flag) {
     PyErr_SetString(PyExc_RuntimeError, "release unlocked lock");
     return nullptr;
   }
   if (raises([&] { self->lock.give_up(expected); })) return nullptr;
-  self->locked = false;
+  self->note(false);
   Py_RETURN_NONE;
 }
 
@@ -68,32 +75,43 @@ PyObject* acquire(PyObject* self, PyObject* const* arguments, Py_ssize_t positio
   return acquire_as(Hold::bare, object(self), arguments, positional, names);
 }
 
+#if UNDERTHREAD_WITH_IS_STRICT
+PyObject* enter(PyObject* self, PyObject*) {
+  return acquire_as(Hold::scoped, object(self), nullptr, 0, nullptr);
+}
+#else
 PyObject* enter(PyObject* self, PyObject* const* arguments, Py_ssize_t positional,
                 PyObject* names) {
   return acquire_as(Hold::scoped, object(self), arguments, positional, names);
 }
+#endif
 
 PyObject* release(PyObject* self, PyObject*) {
   return release_as(Hold::bare, object(self));
 }
 
-PyObject* exit(PyObject* self, PyObject* const*, Py_ssize_t) {
-  return release_as(Hold::scoped, object(self));
+PyObject* exit(PyObject* self, PyObject* const*, Py_ssize_t positional) {
+  return accepts_exit(positional) ? release_as(Hold::scoped, object(self)) : nullptr;
 }
 
 PyObject* locked(PyObject* self, PyObject*) {
-  return PyBool_FromLong(object(self)->locked);
+  return PyBool_FromLong(object(self)->locked());
 }
 
 PyObject* at_fork_reinit(PyObject* self, PyObject*) {
   object(self)->lock.at_fork_reinit();
-  object(self)->locked = false;
+  object(self)->note(false);
   Py_RETURN_NONE;
 }
 
 PyObject* repr(PyObject* self) {
-  return PyUnicode_FromFormat("<%s %s object at %p>", object(self)->locked ? "locked" : "unlocked",
+  return PyUnicode_FromFormat("<%s %s object at %p>",
+                              object(self)->locked() ? "locked" : "unlocked",
                               Py_TYPE(self)->tp_name, self);
+}
+
+PyObject* make(PyTypeObject* type, PyObject* arguments, PyObject* names) {
+  return accepts_no_arguments(type, "LockType", arguments, names) ? new_lock(type) : nullptr;
 }
 
 PyMethodDef methods[] = {
@@ -103,7 +121,7 @@ PyMethodDef methods[] = {
     {"release", release, METH_NOARGS, nullptr},
     {"locked_lock", locked, METH_NOARGS, nullptr},
     {"locked", locked, METH_NOARGS, nullptr},
-    {"__enter__", method(enter), METH_FASTCALL | METH_KEYWORDS, nullptr},
+    {"__enter__", method(enter), enter_convention, nullptr},
     {"__exit__", method(exit), METH_FASTCALL, nullptr},
     {"_at_fork_reinit", at_fork_reinit, METH_NOARGS, nullptr},
     {nullptr, nullptr, 0, nullptr},
@@ -119,6 +137,8 @@ PyMemberDef members[] = {
 PyTypeObject* make_lock_type(PyObject* module, PyObject* stock) {
   PyTypeObject* const theirs = stock_type(stock, "LockType");
   if (!theirs) return nullptr;
+  // Where the interpreter's own type is no function to call, ours is none.
+  const bool has_instances = theirs->tp_new != nullptr;
   PyType_Slot slots[] = {
       {Py_tp_dealloc, reinterpret_cast<void*>(dealloc_lock<LockObject>)},
       {Py_tp_traverse, reinterpret_cast<void*>(traverse_type)},
@@ -126,16 +146,18 @@ PyTypeObject* make_lock_type(PyObject* module, PyObject* stock) {
       {Py_tp_methods, methods},
       {Py_tp_members, members},
       {Py_tp_doc, const_cast<char*>(theirs->tp_doc)},
+      {has_instances ? Py_tp_new : 0, reinterpret_cast<void*>(make)},
       {0, nullptr},
   };
-  PyType_Spec spec = {"_thread.lock", sizeof(LockObject), 0,
-                      Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE |
-                          Py_TPFLAGS_DISALLOW_INSTANTIATION,
-                      slots};
+  PyType_Spec spec = {
+      "_thread.lock", sizeof(LockObject), 0,
+      static_cast<unsigned>(Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE |
+                            (has_instances ? 0 : Py_TPFLAGS_DISALLOW_INSTANTIATION)),
+      slots};
   PyObject* type = nullptr;
   if (document_methods(methods, theirs)) type = PyType_FromModuleAndSpec(module, &spec, nullptr);
   Py_DECREF(theirs);
-  return reinterpret_cast<PyTypeObject*>(type);
+  return seal(type, has_instances);
 }
 
 PyObject* new_lock(PyTypeObject* lock_type) {
@@ -145,11 +167,11 @@ PyObject* new_lock(PyTypeObject* lock_type) {
 }
 
 void release_if_held(PyObject* lock) {
-  if (!object(lock)->locked) return;
-  // The word is held where `locked` is set, so this is not refused.
+  if (!object(lock)->locked()) return;
+  // The word is held where `flag` is set, so this is not refused.
   Refusal none;
   is_refused(none, [&] { object(lock)->lock.give_up(Hold::bare); });
-  object(lock)->locked = false;
+  object(lock)->note(false);
 }
 
 }  // namespace underthread::python

@@ -1,7 +1,7 @@
 // `_thread.lock`: an underthread::Lock, and what the interpreter believes of it.
 #pragma once
 
-#include <Python.h>
+#include "cpython.h"
 
 namespace underthread::python {
 

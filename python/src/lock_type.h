@@ -2,16 +2,20 @@
 // references, and methods by CPython's calling conventions.
 #pragma once
 
-#include <Python.h>
-
 #include <memory>
+
+#include "cpython.h"
 
 namespace underthread::python {
 
-/// A method of any convention, as a PyMethodDef holds it.
-template <class Function>
-PyCFunction method(Function* function) {
-  return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function));
+/// How `__enter__` is called, and whether `__exit__` may be called so; false: a Python error is
+/// set.
+constexpr int enter_convention =
+    UNDERTHREAD_WITH_IS_STRICT ? METH_NOARGS : METH_FASTCALL | METH_KEYWORDS;
+inline bool accepts_exit(Py_ssize_t positional) {
+  if (!UNDERTHREAD_WITH_IS_STRICT || positional == 3) return true;
+  PyErr_Format(PyExc_TypeError, "__exit__ expected 3 arguments, got %zd", positional);
+  return false;
 }
 
 inline int traverse_type(PyObject* self, visitproc visit, void* arg) {

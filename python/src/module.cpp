@@ -9,11 +9,8 @@
 #include "lock_object.h"
 #include "rlock_object.h"
 #include "stock.h"
+#include "thread_handle.h"
 #include "thread_start.h"
-
-#if PY_VERSION_HEX < 0x030B0000 || PY_VERSION_HEX >= 0x030C0000
-#error "underthread._core can be built for CPython 3.11 only"
-#endif
 
 namespace underthread::python {
 namespace {
@@ -29,72 +26,82 @@ PyMethodDef functions[] = {
     {"allocate", allocate_lock, METH_NOARGS, nullptr},
     {"exit_thread", exit_thread, METH_NOARGS, nullptr},
     {"exit", exit_thread, METH_NOARGS, nullptr},
-    {"interrupt_main", interrupt_main, METH_VARARGS, nullptr},
+    {"interrupt_main", interrupt_main, interrupt_main_convention, nullptr},
     {"_count", count, METH_NOARGS, nullptr},
     {"stack_size", stack_size, METH_VARARGS, nullptr},
+#if UNDERTHREAD_HAS_SENTINEL
     {"_set_sentinel", set_sentinel, METH_NOARGS, nullptr},
+#else
+    {"start_joinable_thread", method(start_joinable_thread), METH_VARARGS | METH_KEYWORDS, nullptr},
+    {"_make_thread_handle", make_thread_handle, METH_O, nullptr},
+    {"_shutdown", shutdown, METH_NOARGS, nullptr},
+#endif
+#if UNDERTHREAD_NAMES_THREADS
+    {"set_name", set_name, METH_O, nullptr},
+#endif
     {nullptr, nullptr, 0, nullptr},
 };
 
-// These have nothing to do with how threads wait, or are the interpreter's own business.
-const char* const taken_over[] = {"error",         "TIMEOUT_MAX", "get_ident",
-                                  "get_native_id", "_excepthook", "_ExceptHookArgs"};
-
-bool add_type(PyObject* module, const char* name, PyTypeObject* type) {
+bool add(PyObject* module, const char* name, PyTypeObject* type) {
   return type && PyModule_AddObjectRef(module, name, reinterpret_cast<PyObject*>(type)) == 0;
 }
 
-bool fill(PyObject* module, PyObject* stock) {
-  ModuleState& state = state_of(module);
-  document_functions(functions, stock);
-  state.stock_count = PyObject_GetAttrString(stock, "_count");
-  if (!state.stock_count) return false;
-
+bool add_types(PyObject* module, ModuleState& state) {
+  PyObject* const stock = state.stock;
   state.lock_type = make_lock_type(module, stock);
-  if (!add_type(module, "LockType", state.lock_type)) return false;
+  // The type is `lock` itself where that can be called.
+  if (!add(module, "LockType", state.lock_type) ||
+      (state.lock_type->tp_new && !add(module, "lock", state.lock_type)))
+    return false;
   state.rlock_type = make_rlock_type(module, stock);
-  if (!add_type(module, "RLock", state.rlock_type)) return false;
-  state.local_part_type = make_local_part_type(module);
-  state.local_type = make_local_type(module);
-  if (!state.local_part_type || !add_type(module, "_local", state.local_type)) return false;
-
-  for (const char* name : taken_over) {
-    PyObject* const theirs = PyObject_GetAttrString(stock, name);
-    const bool added = theirs && PyModule_AddObjectRef(module, name, theirs) == 0;
-    Py_XDECREF(theirs);
-    if (!added) return false;
-  }
-  PyObject* const documentation = PyObject_GetAttrString(stock, "__doc__");
-  const bool documented =
-      documentation && PyObject_SetAttrString(module, "__doc__", documentation) == 0;
-  Py_XDECREF(documentation);
-  return documented && adopt_stack_size();
+  if (!add(module, "RLock", state.rlock_type)) return false;
+  state.locals_key = PyUnicode_InternFromString("underthread.locals");
+  state.locals_type = make_locals_type(module);
+  state.local_type = make_local_type(module, stock);
+  if (!state.locals_key || !state.locals_type || !add(module, "_local", state.local_type))
+    return false;
+#if !UNDERTHREAD_HAS_SENTINEL
+  state.handle_type = make_handle_type(module);
+  if (!add(module, "_ThreadHandle", state.handle_type)) return false;
+#endif
+  return true;
 }
 
 int execute(PyObject* module) {
-  PyObject* const stock = PyImport_ImportModule("_thread");
-  const bool filled = stock && fill(module, stock);
-  Py_XDECREF(stock);
+  ModuleState& state = state_of(module);
+  state.stock = PyImport_ImportModule("_thread");
+  if (!state.stock) return -1;
+  document_functions(functions, state.stock);
+  const bool filled =
+      find_whether_threads_are_allowed(state) && add_types(module, state) &&
+      take_over_the_rest(module, state.stock) && adopt_stack_size() &&
+      PyModule_AddStringConstant(module, "_underthread_version", UNDERTHREAD_VERSION) == 0;
   return filled ? 0 : -1;
 }
 
 int traverse(PyObject* module, visitproc visit, void* arg) {
   ModuleState& state = state_of(module);
+  Py_VISIT(state.stock);
   Py_VISIT(state.lock_type);
   Py_VISIT(state.rlock_type);
   Py_VISIT(state.local_type);
-  Py_VISIT(state.local_part_type);
-  Py_VISIT(state.stock_count);
+  Py_VISIT(state.locals_type);
+  Py_VISIT(state.handle_type);
   return 0;
 }
 
 int clear(PyObject* module) {
   ModuleState& state = state_of(module);
+#if !UNDERTHREAD_HAS_SENTINEL
+  forget_awaited(state);
+#endif
+  Py_CLEAR(state.stock);
   Py_CLEAR(state.lock_type);
   Py_CLEAR(state.rlock_type);
   Py_CLEAR(state.local_type);
-  Py_CLEAR(state.local_part_type);
-  Py_CLEAR(state.stock_count);
+  Py_CLEAR(state.locals_type);
+  Py_CLEAR(state.handle_type);
+  Py_CLEAR(state.locals_key);
   return 0;
 }
 
@@ -104,6 +111,12 @@ void free(void* module) {
 
 PyModuleDef_Slot slots[] = {
     {Py_mod_exec, reinterpret_cast<void*>(execute)},
+#ifdef Py_MOD_PER_INTERPRETER_GIL_SUPPORTED
+    {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
+#endif
+#ifdef Py_MOD_GIL_NOT_USED
+    {Py_mod_gil, Py_MOD_GIL_NOT_USED},
+#endif
     {0, nullptr},
 };
 
@@ -125,9 +138,9 @@ ModuleState& state_of(PyObject* module) {
   return *static_cast<ModuleState*>(PyModule_GetState(module));
 }
 
-PyTypeObject* local_part_type(PyTypeObject* local_type) {
-  PyObject* const module = PyType_GetModuleByDef(local_type, &definition);
-  return module ? state_of(module).local_part_type : nullptr;
+ModuleState* state_of(PyTypeObject* type) {
+  PyObject* const module = module_of(type, definition);
+  return module ? &state_of(module) : nullptr;
 }
 
 }  // namespace underthread::python

@@ -1,22 +1,33 @@
 // What one interpreter has of the module.
 #pragma once
 
-#include <Python.h>
+#include <atomic>
+
+#include "cpython.h"
 
 namespace underthread::python {
 
+class ThreadHandle;
+
 struct ModuleState {
+  PyObject* stock;  ///< the interpreter's own `_thread`
   PyTypeObject* lock_type;
   PyTypeObject* rlock_type;
   PyTypeObject* local_type;
-  PyTypeObject* local_part_type;
-  PyObject* stock_count;  ///< the interpreter's own `_count`, for threads that it started itself
-  Py_ssize_t threads;     ///< ours that run, or are about to. Guarded by the GIL.
+  PyTypeObject* locals_type;
+  PyTypeObject* handle_type;  ///< null where threads have no handles
+  PyObject* locals_key;       ///< of a thread's ThreadLocals in the dict that it has of itself
+  bool threads_are_allowed;   ///< false: an isolated subinterpreter, which may start none
+  /// Ours that run, or are about to. Relaxed: a number on its own.
+  std::atomic<Py_ssize_t> threads;
+  /// Handles of threads that the interpreter waits for at its end: a list, as thread_handle.h says.
+  ThreadHandle* awaited;
 };
 
 ModuleState& state_of(PyObject* module);
 
-/// The type of parts that goes with a local's type; null: a Python error is set.
-PyTypeObject* local_part_type(PyTypeObject* local_type);
+/// The state of the module that a type, or one of its bases, belongs to; null: a Python error is
+/// set.
+ModuleState* state_of(PyTypeObject* type);
 
 }  // namespace underthread::python

@@ -37,21 +37,33 @@ PyObject* acquire(PyObject* self, PyObject* const* arguments, Py_ssize_t positio
   bool acquired = false;
   if (raises([&] { acquired = lock.enter(); })) return nullptr;
   if (!acquired && patience != 0) {
-    const Blocked end =
-        block(patience, Handlers::run, [&lock](lot::Wait& wait) { return lock.acquire(wait); });
+    const Blocked end = block(patience, Handlers::run, acquire_at_the_end,
+                              [&lock](lot::Wait& wait) { return lock.acquire(wait); });
     if (end == Blocked::raised) return nullptr;
     acquired = end == Blocked::done;
   }
   return PyBool_FromLong(acquired);
 }
 
+#if UNDERTHREAD_WITH_IS_STRICT
+PyObject* enter(PyObject* self, PyObject*) {
+  return acquire(self, nullptr, 0, nullptr);
+}
+#else
+constexpr auto enter = acquire;
+#endif
+
 PyObject* release(PyObject* self, PyObject*) {
   if (raises([&] { object(self)->lock.release(); })) return nullptr;
   Py_RETURN_NONE;
 }
 
-PyObject* exit(PyObject* self, PyObject* const*, Py_ssize_t) {
-  return release(self, nullptr);
+PyObject* exit(PyObject* self, PyObject* const*, Py_ssize_t positional) {
+  return accepts_exit(positional) ? release(self, nullptr) : nullptr;
+}
+
+PyObject* locked(PyObject* self, PyObject*) {
+  return PyBool_FromLong(object(self)->lock.locked());
 }
 
 PyObject* is_owned(PyObject* self, PyObject*) {
@@ -90,7 +102,7 @@ PyObject* acquire_restore(PyObject* self, PyObject* arguments) {
   bool acquired = false;
   if (count == 1 && raises([&] { acquired = lock.enter(); })) return nullptr;
   if (!acquired) {
-    const Blocked end = block(lot::never, Handlers::wait, [&lock, count](lot::Wait&) {
+    const Blocked end = block(lot::never, Handlers::wait, nullptr, [&lock, count](lot::Wait&) {
       lock.acquire_restore(static_cast<std::uint32_t>(count));
       return lot::WaitEnd::done;
     });
@@ -112,7 +124,8 @@ PyObject* repr(PyObject* self) {
                               static_cast<long>(lock.owner()), count, self);
 }
 
-PyObject* make(PyTypeObject* type, PyObject*, PyObject*) {
+PyObject* make(PyTypeObject* type, PyObject* arguments, PyObject* names) {
+  if (!accepts_no_arguments(type, "RLock", arguments, names)) return nullptr;
   PyObject* const self = type->tp_alloc(type, 0);
   if (self) new (&object(self)->lock) RLock();
   return self;
@@ -125,7 +138,8 @@ PyMethodDef methods[] = {
     {"_acquire_restore", acquire_restore, METH_VARARGS, nullptr},
     {"_release_save", release_save, METH_NOARGS, nullptr},
     {"_recursion_count", recursion_count, METH_NOARGS, nullptr},
-    {"__enter__", method(acquire), METH_FASTCALL | METH_KEYWORDS, nullptr},
+    {"locked", locked, METH_NOARGS, nullptr},
+    {"__enter__", method(enter), enter_convention, nullptr},
     {"__exit__", method(exit), METH_FASTCALL, nullptr},
     {"_at_fork_reinit", at_fork_reinit, METH_NOARGS, nullptr},
     {nullptr, nullptr, 0, nullptr},

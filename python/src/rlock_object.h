@@ -1,7 +1,7 @@
 // `_thread.RLock`: an underthread::RLock.
 #pragma once
 
-#include <Python.h>
+#include "cpython.h"
 
 namespace underthread::python {
 

@@ -1,30 +1,39 @@
 #include "thread_start.h"
 
-#include <underthread/lock.h>
 #include <underthread/thread.h>
 
 #include <cstddef>
-#include <memory>
 #include <new>
 
+#include "blocking.h"
 #include "errors.h"
+#include "latch.h"
 #include "lock_object.h"
+#include "lot/thread_record.h"
 #include "module.h"
+#include "thread_handle.h"
 
 namespace underthread::python {
 namespace {
 
+/// Where parent and child meet: on the parent's stack, which stays until `decided`. The child's
+/// setting of that is the last that it does with it.
+struct Meeting {
+  Latch announced;  ///< the parent has said, in the handle, which thread the child is
+  Latch decided;    ///< the child has a thread state, or could not make one
+  bool has_state = false;
+};
+
 /// What a new thread needs. Made by the parent; the child owns it from the moment that it has a
-/// thread state, and frees it with the GIL held, when the parent is done with it: the parent has
-/// the GIL from before the start until after the handshake.
+/// thread state, and frees it once it is attached to the interpreter.
 struct Start {
   PyObject* module;
   PyObject* function;
   PyObject* arguments;
   PyObject* keywords;  ///< null: none
   PyInterpreterState* interpreter;
-  PyThreadState* state;  ///< null after the handshake: the child could not make one, and is gone
-  Lock handshake;  ///< a bare hold of the parent's; released by the child once `state` is decided
+  ThreadHandle* handle;  ///< null: the thread has none. A reference, the child's
+  Meeting* meeting;
 };
 
 void drop(Start* start) {
@@ -35,13 +44,51 @@ void drop(Start* start) {
   delete start;
 }
 
+/// Waits, not to be interrupted, for what is sure to come. Both sides have a record: the parent has
+/// started a thread, and the child is one.
+void wait_for(Latch& latch) {
+  lot::Wait wait;
+  latch.wait(*lot::current(), wait);
+}
+
+// A handle's part in a thread's life.
+#if UNDERTHREAD_HAS_SENTINEL
+void give_up(ThreadHandle*) {}
+void end(ThreadHandle*) {}
+void launch(Start* start, void (*run)(Start*), Ident& ident) {
+  ident = underthread::start_new_thread([start, run] { run(start); });
+}
+#else
+void give_up(ThreadHandle* handle) {
+  if (!handle) return;
+  handle->cancel_start();
+  handle->drop();
+}
+void end(ThreadHandle* handle) {
+  if (!handle) return;
+  handle->thread_ends();
+  handle->drop();
+}
+void launch(Start* start, void (*run)(Start*), Ident& ident) {
+  const auto child = [start, run] { run(start); };
+  if (start->handle)
+    start->handle->start(child);
+  else
+    ident = underthread::start_new_thread(child);
+}
+#endif
+
 // Ends by returning or, when the interpreter ends first, by being unwound wherever it takes the
-// GIL: nothing here has a destructor.
+// GIL or by sleeping there for ever: nothing here has a destructor.
 void run(Start* start) {
+  Meeting* const meeting = start->meeting;
+  ThreadHandle* const handle = start->handle;
+  // Whoever joins looks into the handle as soon as this thread has run.
+  wait_for(meeting->announced);
   PyThreadState* const state = PyThreadState_New(start->interpreter);
-  start->state = state;
-  // Held by the parent, so it is not refused. After this `start` is ours, or not to be touched.
-  start->handshake.release();
+  meeting->has_state = state != nullptr;
+  // After this `start` is ours, or not to be touched.
+  meeting->decided.set();
   if (!state) return;
   PyEval_AcquireThread(state);
 
@@ -51,14 +98,70 @@ void run(Start* start) {
   } else if (PyErr_ExceptionMatches(PyExc_SystemExit)) {
     PyErr_Clear();
   } else {
-    _PyErr_WriteUnraisableMsg("in thread started by", start->function);
+    write_unraisable_of_thread(start->function);
   }
-  --state_of(start->module).threads;
+  state_of(start->module).threads.fetch_sub(1, std::memory_order_relaxed);
   drop(start);
   PyThreadState_Clear(state);
   PyThreadState_DeleteCurrent();
+  end(handle);
 }
 
+/// Starts a thread that calls `function`. False: a Python error is set.
+/// @param handle  null: none; else a reference, which goes to the thread
+/// @param ident   set to the thread's, where it has no handle
+bool start(PyObject* module, PyObject* function, PyObject* positional, PyObject* keywords,
+           ThreadHandle* handle, Ident& ident) {
+  ModuleState& state = state_of(module);
+  if (!state.threads_are_allowed) {
+    PyErr_SetString(PyExc_RuntimeError, "thread is not supported for isolated subinterpreters");
+    give_up(handle);
+    return false;
+  }
+  if (refuses_threads()) {
+    refuse_at_the_end("can't create new thread at interpreter shutdown");
+    give_up(handle);
+    return false;
+  }
+  Meeting meeting;
+  Start* const start = new (std::nothrow) Start{Py_NewRef(module),
+                                                Py_NewRef(function),
+                                                Py_NewRef(positional),
+                                                Py_XNewRef(keywords),
+                                                PyInterpreterState_Get(),
+                                                handle,
+                                                &meeting};
+  if (!start) {
+    PyErr_NoMemory();
+    give_up(handle);
+    return false;
+  }
+  if (raises([&] { launch(start, run, ident); })) {
+    drop(start);
+    give_up(handle);
+    return false;
+  }
+  // Counted before it can end.
+  state.threads.fetch_add(1, std::memory_order_relaxed);
+  meeting.announced.set();
+  // Where there is a GIL the parent waits for the child with it, on purpose: so the interpreter
+  // cannot begin to end between the start and the child's thread state, and the child needs no GIL
+  // to get there. Where there is none, a new thread state may have to stop all threads, and the
+  // parent must let itself be stopped.
+#if UNDERTHREAD_HAS_GIL
+  wait_for(meeting.decided);
+#else
+  without_gil([&] { wait_for(meeting.decided); });
+#endif
+  if (meeting.has_state) return true;
+  state.threads.fetch_sub(1, std::memory_order_relaxed);
+  drop(start);
+  end(handle);
+  PyErr_NoMemory();
+  return false;
+}
+
+#if UNDERTHREAD_HAS_SENTINEL
 /// The main thread's or a child's: called by the interpreter when a thread state goes, with the
 /// GIL.
 void release_sentinel(void* reference) {
@@ -67,8 +170,13 @@ void release_sentinel(void* reference) {
   if (lock != Py_None) release_if_held(lock);
   Py_DECREF(weak);
 }
+#endif
 
 }  // namespace
+
+bool find_whether_threads_are_allowed(ModuleState& state) {
+  return threads_are_allowed(state.stock, state.threads_are_allowed);
+}
 
 PyObject* start_new_thread(PyObject* module, PyObject* arguments) {
   PyObject *function, *positional, *keywords = nullptr;
@@ -86,50 +194,65 @@ PyObject* start_new_thread(PyObject* module, PyObject* arguments) {
     PyErr_SetString(PyExc_TypeError, "optional 3rd arg must be a dictionary");
     return nullptr;
   }
-  PyInterpreterState* const interpreter = PyInterpreterState_Get();
-  if (_PyInterpreterState_GetConfig(interpreter)->_isolated_interpreter) {
-    PyErr_SetString(PyExc_RuntimeError, "thread is not supported for isolated subinterpreters");
+  if (start_is_audited && PySys_Audit("_thread.start_new_thread", "OOO", function, positional,
+                                      keywords ? keywords : Py_None) < 0)
     return nullptr;
-  }
-
-  Start* const start = new (std::nothrow) Start{Py_NewRef(module),
-                                                Py_NewRef(function),
-                                                Py_NewRef(positional),
-                                                Py_XNewRef(keywords),
-                                                interpreter,
-                                                nullptr,
-                                                {}};
-  if (!start) return PyErr_NoMemory();
-
-  // The parent waits for the child with the GIL held, on purpose: so the interpreter cannot begin
-  // to end between the start and the child's thread state, and the child needs no GIL to get there.
   Ident ident = 0;
-  if (raises([&] {
-        start->handshake.try_acquire(Hold::bare);
-        ident = underthread::start_new_thread([start] { run(start); });
-        lot::Wait until_it_has_a_state;
-        start->handshake.acquire(Hold::bare, until_it_has_a_state);
-      })) {
-    drop(start);
-    return nullptr;
-  }
-  if (!start->state) {
-    drop(start);
-    return PyErr_NoMemory();
-  }
-  ++state_of(module).threads;
+  if (!start(module, function, positional, keywords, nullptr, ident)) return nullptr;
   return PyLong_FromUnsignedLong(ident);
 }
 
+#if !UNDERTHREAD_HAS_SENTINEL
+PyObject* start_joinable_thread(PyObject* module, PyObject* arguments, PyObject* names) {
+  static const char* const keywords[] = {"function", "handle", "daemon", nullptr};
+  PyObject* function = nullptr;
+  PyObject* given = Py_None;
+  int daemon = 1;
+  if (!PyArg_ParseTupleAndKeywords(arguments, names, "O|Op:start_joinable_thread",
+                                   const_cast<char**>(keywords), &function, &given, &daemon))
+    return nullptr;
+  if (!PyCallable_Check(function)) {
+    PyErr_SetString(PyExc_TypeError, "thread function must be callable");
+    return nullptr;
+  }
+  ModuleState& state = state_of(module);
+  if (given != Py_None && !Py_IS_TYPE(given, state.handle_type)) {
+    PyErr_SetString(PyExc_TypeError, "'handle' must be a _ThreadHandle");
+    return nullptr;
+  }
+  if (PySys_Audit("_thread.start_joinable_thread", "OiO", function, daemon, given) < 0)
+    return nullptr;
+
+  PyObject* const object = given == Py_None ? new_handle(state.handle_type) : Py_NewRef(given);
+  PyObject* const none = PyTuple_New(0);
+  bool started = false;
+  if (object && none && handle_of(object).begin_start()) {
+    ThreadHandle& handle = handle_of(object);
+    // Before the thread can have ended.
+    if (!daemon) handle.await(state);
+    handle.refer();
+    Ident ident = 0;
+    started = start(module, function, none, nullptr, &handle, ident);
+    if (!started && !daemon) handle.forget();
+  }
+  Py_XDECREF(none);
+  if (started) return object;
+  Py_XDECREF(object);
+  return nullptr;
+}
+#endif
+
 PyObject* count(PyObject* module, PyObject*) {
-  PyObject* const theirs = PyObject_CallNoArgs(state_of(module).stock_count);
+  ModuleState& state = state_of(module);
+  PyObject* const theirs = PyObject_CallMethod(state.stock, "_count", nullptr);
   if (!theirs) return nullptr;
   const Py_ssize_t number = PyLong_AsSsize_t(theirs);
   Py_DECREF(theirs);
   if (number < 0) return nullptr;
-  return PyLong_FromSsize_t(number + state_of(module).threads);
+  return PyLong_FromSsize_t(number + state.threads.load(std::memory_order_relaxed));
 }
 
+#if UNDERTHREAD_HAS_SENTINEL
 PyObject* set_sentinel(PyObject* module, PyObject*) {
   PyThreadState* const state = PyThreadState_Get();
   // In the child of a fork the forking thread has one already.
@@ -150,6 +273,7 @@ PyObject* set_sentinel(PyObject* module, PyObject*) {
   state->on_delete = release_sentinel;
   return lock;
 }
+#endif
 
 PyObject* stack_size(PyObject*, PyObject* arguments) {
   Py_ssize_t size = 0;
@@ -180,5 +304,21 @@ PyObject* exit_thread(PyObject*, PyObject*) {
   PyErr_SetNone(PyExc_SystemExit);
   return nullptr;
 }
+
+#if UNDERTHREAD_NAMES_THREADS
+PyObject* set_name(PyObject* module, PyObject* name) {
+  // The interpreter knows how the system wants it; the library shows it too.
+  PyObject* const done = PyObject_CallMethod(state_of(module).stock, "set_name", "O", name);
+  if (!done) return nullptr;
+  Py_ssize_t size = 0;
+  const char* const text = PyUnicode_AsUTF8AndSize(name, &size);
+  lot::ThreadRecord* const me = lot::current();
+  if (text && me)
+    lot::set_name(*me, std::string(text, static_cast<std::size_t>(size)));
+  else
+    PyErr_Clear();
+  return done;
+}
+#endif
 
 }  // namespace underthread::python

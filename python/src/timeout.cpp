@@ -27,6 +27,11 @@ bool read_plain(PyObject* const* arguments, Py_ssize_t positional, PyObject* nam
     *value = arguments[positional + i];
   }
   if (!blocking) return true;
+  if (blocking_is_a_predicate) {
+    if (!PyBool_Check(blocking)) return false;
+    asked.blocking = blocking == Py_True;
+    return true;
+  }
   if (!PyLong_Check(blocking)) return false;
   int overflow = 0;
   const long number = PyLong_AsLongAndOverflow(blocking, &overflow);
@@ -47,9 +52,9 @@ bool read_any(PyObject* const* arguments, Py_ssize_t positional, PyObject* names
   const Py_ssize_t named = names ? PyTuple_GET_SIZE(names) : 0;
   for (Py_ssize_t i = 0; read && i < named; ++i)
     read = PyDict_SetItem(dict, PyTuple_GET_ITEM(names, i), arguments[positional + i]) == 0;
-  read =
-      read && PyArg_ParseTupleAndKeywords(tuple, dict, "|iO:acquire", const_cast<char**>(keywords),
-                                          &asked.blocking, &asked.timeout);
+  const char* const format = blocking_is_a_predicate ? "|pO:acquire" : "|iO:acquire";
+  read = read && PyArg_ParseTupleAndKeywords(tuple, dict, format, const_cast<char**>(keywords),
+                                             &asked.blocking, &asked.timeout);
   Py_XDECREF(dict);
   Py_XDECREF(tuple);
   return read;
@@ -69,10 +74,8 @@ bool parse_acquire(PyObject* const* arguments, Py_ssize_t positional, PyObject* 
   }
 
   constexpr std::int64_t forever = -1'000'000'000;
-  _PyTime_t timeout = forever;
-  if (asked.timeout &&
-      _PyTime_FromSecondsObject(&timeout, asked.timeout, _PyTime_ROUND_TIMEOUT) < 0)
-    return false;
+  std::int64_t timeout = forever;
+  if (asked.timeout && !seconds_to_nanoseconds(asked.timeout, timeout)) return false;
   if (!asked.blocking && timeout != forever) {
     PyErr_SetString(PyExc_ValueError, "can't specify a timeout for a non-blocking call");
     return false;

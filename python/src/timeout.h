@@ -2,9 +2,9 @@
 // own `acquire` gives and in its order.
 #pragma once
 
-#include <Python.h>
-
 #include <cstdint>
+
+#include "cpython.h"
 
 namespace underthread::python {
 

@@ -1,0 +1,212 @@
+// CPython's API as this extension uses it, and all that differs between the versions it is built
+// for: 3.9 to 3.15, with the GIL and without. Other files ask by the names below and never for a
+// version's number.
+#pragma once
+
+#include <Python.h>
+
+#include <cstdint>
+
+#if PY_VERSION_HEX < 0x03090000 || PY_VERSION_HEX >= 0x03100000
+#error "underthread._core is built for CPython 3.9 to 3.15"
+#endif
+
+// What the C preprocessor has to know, since the API that goes with it is there or is not.
+
+/// A thread's end is told by a lock that its thread state releases (`_set_sentinel`), and
+/// `threading` joins by that lock. Where not, threads have handles (`start_joinable_thread`).
+#define UNDERTHREAD_HAS_SENTINEL (PY_VERSION_HEX < 0x030D0000)
+/// `interrupt_main` takes a signal's number.
+#define UNDERTHREAD_INTERRUPT_TAKES_SIGNUM (PY_VERSION_HEX >= 0x030A0000)
+/// Threads can be given names (`set_name`).
+#define UNDERTHREAD_NAMES_THREADS (PY_VERSION_HEX >= 0x030E0000)
+/// `lock.__enter__` takes no arguments, and `__exit__` exactly three.
+#define UNDERTHREAD_WITH_IS_STRICT (PY_VERSION_HEX >= 0x030F0000)
+/// Python threads run at once: what the GIL guards elsewhere has locks of its own.
+#ifdef Py_GIL_DISABLED
+#define UNDERTHREAD_HAS_GIL 0
+#else
+#define UNDERTHREAD_HAS_GIL 1
+#endif
+
+#if PY_VERSION_HEX < 0x030A0000
+inline PyObject* Py_NewRef(PyObject* object) {
+  Py_INCREF(object);
+  return object;
+}
+inline PyObject* Py_XNewRef(PyObject* object) {
+  Py_XINCREF(object);
+  return object;
+}
+inline int PyModule_AddObjectRef(PyObject* module, const char* name, PyObject* value) {
+  Py_XINCREF(value);
+  if (value && PyModule_AddObject(module, name, value) == 0) return 0;
+  Py_XDECREF(value);
+  return -1;
+}
+// Types of the heap can be changed and made there, whatever one says; `seal` does what can be done.
+#define Py_TPFLAGS_IMMUTABLETYPE 0
+#define Py_TPFLAGS_DISALLOW_INSTANTIATION 0
+#endif
+
+#if PY_VERSION_HEX >= 0x030D0000
+// Exported by every interpreter since, and in no public header any more.
+extern "C" {
+PyAPI_FUNC(PyObject*)
+    _PyObject_GenericGetAttrWithDict(PyObject* self, PyObject* name, PyObject* dict, int suppress);
+PyAPI_FUNC(int) _PyObject_GenericSetAttrWithDict(PyObject* self, PyObject* name, PyObject* value,
+                                                 PyObject* dict);
+PyAPI_FUNC(int) _PyOS_IsMainThread(void);
+PyAPI_FUNC(int) _PyTime_FromSecondsObject(PyTime_t* time, PyObject* seconds, int round);
+}
+#endif
+
+namespace underthread::python {
+
+/// `lock.locked()` and `release` go by a flag that the GIL guards: `threading` releases a lock that
+/// another thread waits for and then asserts that it is not locked. Since 3.13 it does not.
+constexpr bool locked_is_a_flag = UNDERTHREAD_HAS_SENTINEL;
+
+/// `acquire(blocking=...)` takes anything that is true or false, not only integers.
+constexpr bool blocking_is_a_predicate = PY_VERSION_HEX >= 0x030C0000;
+
+constexpr int interrupt_main_convention =
+    UNDERTHREAD_INTERRUPT_TAKES_SIGNUM ? METH_VARARGS : METH_NOARGS;
+
+/// Starting a thread is an audit event.
+constexpr bool start_is_audited = PY_VERSION_HEX >= 0x030C0000;
+
+/// What a wait raises while the interpreter ends, when nobody is left to end it; null: it waits.
+constexpr const char* acquire_at_the_end =
+    PY_VERSION_HEX >= 0x030F0000 ? "cannot acquire lock at interpreter finalization" : nullptr;
+constexpr const char* join_at_the_end =
+    PY_VERSION_HEX >= 0x030E0000 ? "cannot join thread at interpreter shutdown" : nullptr;
+
+/// A function of any convention, as a PyMethodDef holds it.
+template <class Function>
+PyCFunction method(Function* function) {
+  return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function));
+}
+
+/// A time-out as the interpreter reads it, in ns, with its errors. False: a Python error is set.
+inline bool seconds_to_nanoseconds(PyObject* seconds, std::int64_t& nanoseconds) {
+  // What it calls ROUND_TIMEOUT: away from zero.
+#if PY_VERSION_HEX >= 0x030D0000
+  constexpr int round_up = 3;
+  PyTime_t time;
+  if (_PyTime_FromSecondsObject(&time, seconds, round_up) < 0) return false;
+#else
+  _PyTime_t time;
+  if (_PyTime_FromSecondsObject(&time, seconds, _PyTime_ROUND_TIMEOUT) < 0) return false;
+#endif
+  nanoseconds = time;
+  return true;
+}
+
+/// True while the interpreter that is running ends: other threads cannot go on, or not for long.
+inline bool is_finalizing() {
+#if PY_VERSION_HEX >= 0x030D0000
+  return Py_IsFinalizing();
+#else
+  return _Py_IsFinalizing();
+#endif
+}
+
+/// Sets the Python error of whoever asks for something that only a living interpreter has.
+inline void refuse_at_the_end(const char* what) {
+#if PY_VERSION_HEX >= 0x030D0000
+  PyErr_SetString(PyExc_PythonFinalizationError, what);
+#else
+  PyErr_SetString(PyExc_RuntimeError, what);
+#endif
+}
+
+/// Whether the running interpreter starts no threads any more, where it says so.
+#if PY_VERSION_HEX >= 0x030D0000
+inline bool refuses_threads() {
+  return Py_IsFinalizing();
+}
+#elif PY_VERSION_HEX >= 0x030C0000
+// finalizing_3_12.c
+extern "C" int underthread_interpreter_is_finalizing();
+inline bool refuses_threads() {
+  return underthread_interpreter_is_finalizing() != 0;
+}
+#else
+inline bool refuses_threads() {
+  return false;
+}
+#endif
+
+/// Whether the running interpreter may start threads at all: isolated subinterpreters may not.
+/// `stock` is its own `_thread`. @return false: a Python error is set
+#if PY_VERSION_HEX >= 0x030D0000
+inline bool threads_are_allowed(PyObject* stock, bool& allowed) {
+  allowed = true;
+  if (PyInterpreterState_Get() == PyInterpreterState_Main()) return true;
+  // Nobody says so any more. But a thread whose handle has a thread already is refused for another
+  // reason, and after this one.
+  PyObject* const handle =
+      PyObject_CallMethod(stock, "_make_thread_handle", "k", PyThread_get_thread_ident());
+  PyObject* const started =
+      handle ? PyObject_CallMethod(stock, "start_joinable_thread", "OO", &PyLong_Type, handle)
+             : nullptr;
+  Py_XDECREF(handle);
+  if (started) {
+    Py_DECREF(started);
+    return true;
+  }
+  if (!PyErr_ExceptionMatches(PyExc_RuntimeError)) return false;
+  PyObject *kind, *value, *traceback;
+  PyErr_Fetch(&kind, &value, &traceback);
+  PyObject* const text = value ? PyObject_Str(value) : nullptr;
+  allowed = !text || PyUnicode_CompareWithASCIIString(text, "thread already started") == 0;
+  Py_XDECREF(text);
+  Py_XDECREF(kind);
+  Py_XDECREF(value);
+  Py_XDECREF(traceback);
+  return true;
+}
+#elif PY_VERSION_HEX >= 0x030C0000
+inline bool threads_are_allowed(PyObject*, bool& allowed) {
+  allowed = _PyInterpreterState_HasFeature(PyInterpreterState_Get(), Py_RTFLAGS_THREADS) != 0;
+  return true;
+}
+#else
+inline bool threads_are_allowed(PyObject*, bool& allowed) {
+  allowed = !_PyInterpreterState_GetConfig(PyInterpreterState_Get())->_isolated_interpreter;
+  return true;
+}
+#endif
+
+/// Reports the Python error that is set, which ended a thread that runs `function`.
+inline void write_unraisable_of_thread(PyObject* function) {
+#if PY_VERSION_HEX >= 0x030D0000
+  PyErr_FormatUnraisable("Exception ignored in thread started by %R", function);
+#else
+  _PyErr_WriteUnraisableMsg("in thread started by", function);
+#endif
+}
+
+/// Ends the making of a type: nobody may make instances of it, where `Py_TPFLAGS_` cannot say so.
+inline PyTypeObject* seal(PyObject* type, [[maybe_unused]] bool has_instances) {
+#if PY_VERSION_HEX < 0x030A0000
+  if (type && !has_instances) reinterpret_cast<PyTypeObject*>(type)->tp_new = nullptr;
+#endif
+  return reinterpret_cast<PyTypeObject*>(type);
+}
+
+/// The first module in the line of a type's bases that `definition` has made, borrowed; null: a
+/// Python error is set. Any of ours may have been subclassed by Python code.
+inline PyObject* module_of(PyTypeObject* type, const PyModuleDef& definition) {
+  for (; type; type = type->tp_base) {
+    if (!PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE)) break;
+    PyObject* const module = PyType_GetModule(type);
+    if (module && PyModule_GetDef(module) == &definition) return module;
+    PyErr_Clear();
+  }
+  PyErr_SetString(PyExc_TypeError, "not a type of _thread");
+  return nullptr;
+}
+
+}  // namespace underthread::python
