@@ -317,6 +317,20 @@ class WhereItCannotWork(unittest.TestCase):
                 # The line of the program that it is about, and no more.
                 self.assertEqual([line.strip() for line in lines[1:]], ["underthread.install()"])
 
+    def test_the_launcher_says_so_in_one_line_and_runs_the_program(self):
+        for case, text in self.BREAK.items():
+            text = f"""if True:
+                import sys
+                {text}
+                from underthread.__main__ import main
+                sys.argv = ["underthread", "-c", "import underthread; print(underthread.is_active())"]
+                main()
+                """
+            with self.subTest(case), Program(text) as program:
+                ended = program.run(STOCK)
+                self.assertEqual((ended.returncode, ended.stdout), (0, "False\n"))
+                self.assertRegex(ended.stderr, f"^underthread: {self.SAYS[case]}{self.STAYS}$")
+
     def test_switched_off_by_the_environment_it_stays_so_and_says_nothing(self):
         text = "import underthread; underthread.install(); print(underthread.is_active())"
         for on in (STOCK, OURS):

@@ -1,3 +1,7 @@
-from underthread import _launch
+from underthread._launch import main
 
-_launch.main()
+# The script `underthread` calls it too.
+__all__ = ["main"]
+
+if __name__ == "__main__":
+    main()
