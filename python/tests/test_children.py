@@ -144,14 +144,15 @@ class Children(unittest.TestCase):
             )
             self.assertEqual((ended.returncode, ended.stdout, ended.stderr), (0, "True\n", ""))
 
-    def test_one_that_is_switched_off_stays_on_the_interpreters_own(self):
+    def test_one_that_is_switched_off_does_not_load_the_package(self):
         text = f"""
             import os, subprocess, sys
+            look = {IS_ACTIVE + "; print('underthread' in sys.modules)"!r}
             for value in ("0", "1"):
-                subprocess.run([sys.executable, "-c", {IS_ACTIVE!r}], env=dict(os.environ, UNDERTHREAD=value))
+                subprocess.run([sys.executable, "-c", look], env=dict(os.environ, UNDERTHREAD=value))
             """
         with Program(text) as program:
-            self.assertEqual(self.ended(program), "False\nTrue\n")
+            self.assertEqual(self.ended(program), "False\nFalse\nTrue\nTrue\n")
 
     def test_one_with_a_pythonpath_of_its_own_goes_without(self):
         text = f"""

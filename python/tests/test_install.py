@@ -148,6 +148,7 @@ class Uninstall(unittest.TestCase):
             """
             import _thread as stock, threading
             import underthread
+            core = underthread._core
             for _ in range(3):
                 underthread.install()
                 underthread.install()
@@ -155,15 +156,16 @@ class Uninstall(unittest.TestCase):
                 thread = threading.Thread(target=print, args=["run"])
                 thread.start()
                 thread.join()
-                print(underthread.is_active(), _thread is underthread._core, type(threading.RLock()) is _thread.RLock)
+                print(underthread.is_active(), _thread is core, type(threading.RLock()) is core.RLock)
                 underthread.uninstall()
                 underthread.uninstall()
                 import _thread
                 print(underthread.is_active(), _thread is stock, type(threading.RLock()) is stock.RLock)
+                print(underthread._core is core)
             """,
             STOCK,
         )
-        self.assertEqual(out, 3 * "run\nTrue True True\nFalse True True\n")
+        self.assertEqual(out, 3 * "run\nTrue True True\nFalse True True\nTrue\n")
 
     def test_locks_and_threads_of_ours_go_on_working(self):
         out = run(

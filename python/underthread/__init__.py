@@ -5,9 +5,6 @@ them in place, best before ``threading`` is imported, and ``underthread.uninstal
 there; ``underthread.is_active()`` says which of the two it is.
 """
 
-import warnings
-
-# The version is also what the launcher prints and what an extension of ours says of itself.
 __version__ = "0.1.0"
 __all__ = ["install", "is_active", "uninstall"]
 
@@ -28,6 +25,9 @@ def install():
     if is_active() or _install.is_switched_off():
         return
     if _install.obstacle:
+        # Not at the start of each process.
+        import warnings
+
         warnings.warn(_install.stays_stock(), RuntimeWarning, stacklevel=2)
     else:
         _install.replace()
