@@ -148,7 +148,7 @@ class Uninstall(unittest.TestCase):
             """
             import _thread as stock, threading
             import underthread
-            core = underthread._core
+            names = {"core": underthread._core, "stock": stock}
             for _ in range(3):
                 underthread.install()
                 underthread.install()
@@ -156,12 +156,12 @@ class Uninstall(unittest.TestCase):
                 thread = threading.Thread(target=print, args=["run"])
                 thread.start()
                 thread.join()
-                print(underthread.is_active(), _thread is core, type(threading.RLock()) is core.RLock)
+                print(underthread.is_active(), _thread is names["core"], type(threading.RLock()) is _thread.RLock)
                 underthread.uninstall()
                 underthread.uninstall()
                 import _thread
-                print(underthread.is_active(), _thread is stock, type(threading.RLock()) is stock.RLock)
-                print(underthread._core is core)
+                print(underthread.is_active(), _thread is names["stock"], type(threading.RLock()) is _thread.RLock)
+                print(underthread._core is names["core"])
             """,
             STOCK,
         )
