@@ -1,3 +1,6 @@
+import os
+import sys
+import textwrap
 import unittest
 
 from programs import OURS, STOCK, Program, run
@@ -26,7 +29,7 @@ class Install(unittest.TestCase):
             import underthread
             underthread.install()
             core = underthread._core
-            print(underthread.is_active(), _thread is core, Lock is core.allocate_lock, local is core._local,
+            print(underthread.is_active(), _thread is core, Lock is getattr(core, 'lock', core.allocate_lock), local is core._local,
                   begin is core.start_new_thread, functools.RLock is core.RLock, threading._CRLock is core.RLock)
             with concurrent.futures.ThreadPoolExecutor(2) as executor:
                 print(list(executor.map(abs, [-1, -2])))
@@ -90,15 +93,6 @@ class Install(unittest.TestCase):
         )
         self.assertEqual(out, "True\n")
 
-    def test_an_interpreter_that_is_not_supported_is_told_so(self):
-        text = "import sys; sys.version_info = (3, 8, 1, 'final', 0); import underthread"
-        with Program(text) as program:
-            ended = program.run(STOCK)
-        self.assertEqual(ended.returncode, 1)
-        self.assertTrue(
-            ended.stderr.endswith("ImportError: underthread runs on CPython 3.11; this is cpython 3.8.1\n")
-        )
-
     def test_a_subinterpreter_has_its_own(self):
         out = run(
             """
@@ -122,6 +116,264 @@ class Install(unittest.TestCase):
         self.assertEqual(
             out, "False\nTrue\nthread is not supported for isolated subinterpreters\nTrue\n"
         )
+
+
+class Uninstall(unittest.TestCase):
+    def test_puts_back_what_modules_had_and_have_taken(self):
+        out = run(
+            """
+            import _frozen_importlib, _thread as stock, functools, importlib, sys, threading, types
+            before = [dict(vars(module)) for module in (stock, threading, functools, _frozen_importlib)]
+            import underthread
+            underthread.install()
+            late = types.ModuleType("late")
+            sys.modules["late"] = late
+            exec("import _thread; from _thread import allocate_lock as make, RLock", vars(late))
+            print(late.make is underthread._core.allocate_lock, late._thread is underthread._core)
+            underthread.uninstall()
+            import _thread
+            print(_thread is stock, underthread.is_active(), late._thread is stock,
+                  late.make is stock.allocate_lock, late.RLock is stock.RLock)
+            both = {"_start_joinable_thread", "_thread_shutdown"}
+            after = [vars(module) for module in (stock, threading, functools, _frozen_importlib)]
+            for old, new in zip(before, after):
+                print({name for name in old if old[name] is not new[name]} <= both, old.keys() == new.keys())
+            """,
+            STOCK,
+        )
+        self.assertEqual(out, "True True\nTrue False True True True\n" + 4 * "True True\n")
+
+    def test_install_may_come_again_and_each_may_come_twice(self):
+        out = run(
+            """
+            import _thread as stock, threading
+            import underthread
+            names = {"core": underthread._core, "stock": stock}
+            for _ in range(3):
+                underthread.install()
+                underthread.install()
+                import _thread
+                thread = threading.Thread(target=print, args=["run"])
+                thread.start()
+                thread.join()
+                print(underthread.is_active(), _thread is names["core"], type(threading.RLock()) is _thread.RLock)
+                underthread.uninstall()
+                underthread.uninstall()
+                import _thread
+                print(underthread.is_active(), _thread is names["stock"], type(threading.RLock()) is _thread.RLock)
+                print(underthread._core is names["core"])
+            """,
+            STOCK,
+        )
+        self.assertEqual(out, 3 * "run\nTrue True True\nFalse True True\nTrue\n")
+
+    def test_locks_and_threads_of_ours_go_on_working(self):
+        out = run(
+            """
+            import threading
+            condition, local, began = threading.Condition(), threading.local(), threading.Event()
+            seen = []
+            def work():
+                local.x = 1
+                began.set()
+                with condition: condition.wait_for(lambda: seen)
+                seen.append(local.x)
+            thread = threading.Thread(target=work)
+            thread.start()
+            began.wait()
+            import underthread
+            underthread.uninstall()
+            with condition:
+                seen.append(0)
+                condition.notify()
+            thread.join()
+            print(seen, thread.is_alive(), threading.active_count(), underthread.is_active())
+            """
+        )
+        self.assertEqual(out, "[0, 1] False 1 False\n")
+
+    def test_a_thread_made_before_a_change_starts_after_it(self):
+        out = run(
+            """
+            import threading, underthread
+            for change in (underthread.install, underthread.uninstall, underthread.install):
+                thread = threading.Thread(target=lambda: print("run"))
+                change()
+                thread.start()
+                thread.join()
+                print(thread.is_alive())
+            """,
+            STOCK,
+        )
+        self.assertEqual(out, 3 * "run\nFalse\n")
+
+    def test_what_did_not_install_does_nothing(self):
+        out = run("import underthread; print(underthread.uninstall(), underthread.is_active())", STOCK)
+        self.assertEqual(out, "None False\n")
+
+    def test_what_someone_else_has_put_there_stays(self):
+        out = run(
+            """
+            import threading, underthread
+            mine = threading._allocate_lock = lambda: 1
+            underthread.uninstall()
+            print(threading._allocate_lock is mine)
+            """
+        )
+        self.assertEqual(out, "True\n")
+
+
+class Exit(unittest.TestCase):
+    """Threads of both kinds that are no daemons are waited for at the end."""
+
+    # A thread that is not waited for sees that the end has come, or is not heard of again. What one
+    # that is waited for sees is that it does not come, for a moment.
+    WORK = """
+        import atexit, sys, threading, underthread
+        over = threading.Event()
+        atexit.register(over.set)
+        def begin(name, after=threading.main_thread(), then=None):
+            def work():
+                began.set()
+                threading.main_thread().join()
+                after.join()
+                late = over.wait(0.1)
+                if then: then()
+                print(end=name + (" late " if late else " "), flush=True)
+            began = threading.Event()
+            thread = threading.Thread(target=work)
+            thread.start()
+            began.wait()
+            return thread
+        """
+
+    def end(self, text, on):
+        return sorted(run(textwrap.dedent(self.WORK) + textwrap.dedent(text), on).split())
+
+    def test_the_interpreters_own_are_after_install(self):
+        text = """
+            begin("first")
+            underthread.install()
+            begin("second")
+            """
+        self.assertEqual(self.end(text, STOCK), ["first", "second"])
+
+    def test_ours_are_after_uninstall(self):
+        text = """
+            begin("first")
+            underthread.uninstall()
+            begin("second")
+            """
+        self.assertEqual(self.end(text, OURS), ["first", "second"])
+
+    @unittest.skipIf(sys.version_info[:2] == (3, 12), "3.12 starts no thread once the main thread has ended")
+    def test_those_are_that_others_start_meanwhile(self):
+        text = """
+            made = threading.Thread(target=lambda: print(end="late " if over.wait(0.1) else "made ", flush=True))
+            first = begin("first")
+            underthread.install()
+            begin("second", first, made.start)
+            underthread.uninstall()
+            """
+        self.assertEqual(self.end(text, STOCK), ["first", "made", "second"])
+
+
+class WhereItCannotWork(unittest.TestCase):
+    BREAK = {
+        "a newer version": "sys.version_info = (3, 16, 0, 'final', 0)",
+        "an older version": "sys.version_info = (3, 8, 1, 'final', 0)",
+        "another implementation": "sys.implementation.name = 'other'",
+        "no extension": "import importlib.machinery as m; m.PathFinder = type('', (), {'find_spec': lambda *_: None})",
+        "one that does not load": """
+                import importlib.machinery as machinery
+                class Loader(machinery.ExtensionFileLoader):
+                    def exec_module(self, module): 1 / 0
+                machinery.ExtensionFileLoader = Loader""",
+    }
+    SAYS = {
+        "a newer version": r"it runs on CPython 3\.9 to 3\.15; this is cpython 3\.16\.0",
+        "an older version": r"it runs on CPython 3\.9 to 3\.15; this is cpython 3\.8\.1",
+        "another implementation": r"it runs on CPython 3\.9 to 3\.15; this is other 3\..*",
+        "no extension": r"the extension is missing for this interpreter: no _core\..* in .*",
+        "one that does not load": r"its extension does not load: ZeroDivisionError: division by zero",
+    }
+    STAYS = "; this process stays on Python's own _thread\n"
+
+    def test_install_warns_once_and_leaves_the_program_as_it_is(self):
+        for case, text in self.BREAK.items():
+            text = f"""if True:
+                import _thread, sys, threading
+                before = vars(threading).copy()
+                {text}
+                import underthread
+                for _ in range(2):
+                    underthread.install()
+                    underthread.uninstall()
+                print(underthread.is_active(), sys.modules["_thread"] is _thread, vars(threading) == before)
+                """
+            with self.subTest(case), Program(text) as program:
+                ended = program.run(STOCK)
+                self.assertEqual((ended.returncode, ended.stdout), (0, "False True True\n"))
+                lines = ended.stderr.splitlines(keepends=True)
+                self.assertRegex(lines[0], f": RuntimeWarning: underthread: {self.SAYS[case]}{self.STAYS}")
+                # The line of the program that it is about, and no more.
+                self.assertEqual([line.strip() for line in lines[1:]], ["underthread.install()"])
+
+    def test_the_launcher_says_so_in_one_line_and_runs_the_program(self):
+        for case, text in self.BREAK.items():
+            text = f"""if True:
+                import sys
+                {text}
+                from underthread.__main__ import main
+                sys.argv = ["underthread", "-c", "import underthread; print(underthread.is_active())"]
+                main()
+                """
+            with self.subTest(case), Program(text) as program:
+                ended = program.run(STOCK)
+                self.assertEqual((ended.returncode, ended.stdout), (0, "False\n"))
+                self.assertRegex(ended.stderr, f"^underthread: {self.SAYS[case]}{self.STAYS}$")
+
+    def test_switched_off_by_the_environment_it_stays_so_and_says_nothing(self):
+        text = "import underthread; underthread.install(); print(underthread.is_active())"
+        for on in (STOCK, OURS):
+            for value, active in (("0", False), ("1", True), ("", True)):
+                with self.subTest(on=on, value=value), Program(text) as program:
+                    ended = program.run(on, env=dict(os.environ, UNDERTHREAD=value))
+                    self.assertEqual((ended.stdout, ended.stderr), (f"{active}\n", ""))
+
+
+class BuiltIn(unittest.TestCase):
+    """Where `_thread` was ours from the beginning, as in an interpreter of ours."""
+
+    BEGIN = """
+        import sys, underthread
+        ours = underthread._core
+        underthread.install()
+        ours._underthread_version = "0"
+        for name in [name for name in sys.modules if name.startswith("underthread")]: del sys.modules[name]
+        before = set(sys.modules)
+        import underthread
+        """
+
+    def test_it_is_known_by_its_version_and_no_other_is_loaded(self):
+        text = """
+            import _thread
+            print(underthread.is_active(), underthread._core is ours is _thread)
+            underthread.install()
+            print(underthread.is_active(), sys.modules["_thread"] is ours)
+            """
+        out = run(textwrap.dedent(self.BEGIN) + textwrap.dedent(text), STOCK)
+        self.assertEqual(out, "True True\nTrue True\n")
+
+    def test_uninstall_says_that_there_is_nothing_to_put_back(self):
+        text = """
+            try: underthread.uninstall()
+            except RuntimeError as error: print(error)
+            print(underthread.is_active())
+            """
+        out = run(textwrap.dedent(self.BEGIN) + textwrap.dedent(text), STOCK).splitlines()
+        self.assertRegex(out[0], "^underthread cannot be uninstalled: .* no other to put back$")
+        self.assertEqual(out[1:], ["True"])
 
 
 if __name__ == "__main__":

@@ -140,7 +140,8 @@ class SameAsPython(unittest.TestCase):
         for on in (STOCK, OURS):
             ended = self.program.run([on[0], *options, *on[1:]], *arguments)
             # runpy's frames are in the interpreter's own tracebacks of -m; in ours they are not.
-            err = re.sub(r'  File "<frozen runpy>", line .*\n', "", ended.stderr)
+            runpy = r'  File ".*\brunpy(\.py|>)", line .*\n(    .*\n)*'
+            err = re.sub(runpy, "", ended.stderr)
             ends.append((ended.returncode, re.sub("0x[0-9a-f]+", "0x", ended.stdout), err))
         self.assertEqual(*ends)
         return ends[0]
@@ -202,7 +203,7 @@ class Itself(unittest.TestCase):
             "-c",
             "import underthread, _thread, threading, functools, _frozen_importlib; print(underthread.is_active(),"
             "_thread is underthread._core is _frozen_importlib._thread, functools.RLock is _thread.RLock,"
-            "threading.Lock is _thread.allocate_lock)",
+            "threading.Lock is getattr(_thread, 'lock', _thread.allocate_lock))",
         )
         self.assertEqual((ended.stdout, ended.stderr), ("True True True True\n", ""))
 
@@ -218,7 +219,46 @@ class Itself(unittest.TestCase):
         self.assertTrue(ended.stdout.startswith("usage: python -m underthread "))
         ended = self.run_with("--version")
         self.assertEqual((ended.returncode, ended.stderr), (0, ""))
-        self.assertRegex(ended.stdout, r"^underthread [0-9.]+ \(Python 3\.11\.[0-9]+\)\n$")
+        self.assertRegex(ended.stdout, r"^underthread [0-9.]+ \(Python 3\.[0-9.]+[a-z0-9+]*\)\n$")
+
+    def test_the_name_that_it_was_called_by_is_in_the_usage(self):
+        for name in ("underthread", "python -m underthread"):
+            with self.subTest(name):
+                ended = self.run_with("--help") if " " in name else self.run_script("--help")
+                self.assertTrue(ended.stdout.startswith(f"usage: {name} [--no-children] [-m"))
+                self.assertIn(f"\n       {name} --site on|off|status", ended.stdout)
+
+    def run_script(self, *arguments, cwd=None):
+        """As the script that an installer makes for the entry point underthread.__main__:main."""
+        with Program(
+            """
+            import sys
+            from underthread.__main__ import main
+            if __name__ == "__main__": sys.exit(main())
+            """,
+            "underthread",
+        ) as script:
+            return subprocess.run(
+                [*STOCK, os.path.join(script.directory, "underthread"), *arguments],
+                capture_output=True,
+                text=True,
+                timeout=PATIENCE,
+                cwd=cwd,
+            )
+
+    def test_the_script_underthread_is_the_same_as_the_module(self):
+        with Program(WHO) as program:
+            program.write("package/__main__.py", WHO)
+            for command in ("program.py a", "-m program --help", "package", "-c " + WHO, "missing.py"):
+                with self.subTest(command):
+                    words = command.split(" ", 1) if command.startswith("-c") else command.split()
+                    theirs = program.run(STOCK, *words)
+                    ours = self.run_script(*words, cwd=program.directory)
+                    hide = lambda text: re.sub("0x[0-9a-f]+", "0x", text)
+                    self.assertEqual(
+                        (theirs.returncode, hide(theirs.stdout), theirs.stderr),
+                        (ours.returncode, hide(ours.stdout), ours.stderr),
+                    )
 
 
 if __name__ == "__main__":

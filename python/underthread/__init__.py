@@ -1,35 +1,33 @@
 """Python's ``_thread`` on underthread's threads and locks.
 
 ``python -m underthread app.py`` runs a program on them. In a program, ``underthread.install()`` puts
-them in place, best before ``threading`` is imported; ``underthread.is_active()`` says whether they are.
+them in place, best before ``threading`` is imported, and ``underthread.uninstall()`` puts back what was
+there; ``underthread.is_active()`` says which of the two it is.
 """
 
-import sys
-
 __version__ = "0.1.0"
-__all__ = ["install", "is_active"]
-
-if sys.implementation.name != "cpython" or sys.version_info[:2] != (3, 11):
-    raise ImportError(
-        "underthread runs on CPython 3.11; this is {} {}.{}.{}".format(
-            sys.implementation.name, *sys.version_info[:3]
-        )
-    )
+__all__ = ["install", "is_active", "uninstall"]
 
 from underthread import _install
 
-_core = _install.load_core()
-
-
-def is_active():
-    """True when ``_thread`` is underthread's in this interpreter."""
-    return sys.modules.get("_thread") is _core
+_core = _install.core
+is_active = _install.is_active
+uninstall = _install.uninstall
 
 
 def install():
     """Replaces ``_thread``, and what modules have taken from it so far. Does nothing the second time.
 
-    Locks that exist already stay what they are; they and ours can be used side by side.
+    Locks that exist already stay what they are; they and ours can be used side by side. Where ours
+    cannot work, a RuntimeWarning says why, and the program stays on Python's own. The same, without a
+    warning, if ``UNDERTHREAD=0`` is in the environment.
     """
-    if not is_active():
-        _install.replace(sys.modules["_thread"], _core)
+    if is_active() or _install.is_switched_off():
+        return
+    if _install.obstacle:
+        # Not at the start of each process.
+        import warnings
+
+        warnings.warn(_install.stays_stock(), RuntimeWarning, stacklevel=2)
+    else:
+        _install.replace()

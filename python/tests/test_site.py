@@ -1,0 +1,219 @@
+"""`python -m underthread --site`: every Python process of an environment."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+from programs import PATIENCE
+
+import underthread
+
+PACKAGE = os.path.dirname(os.path.abspath(underthread.__file__))
+
+ACTIVE = "import sys, _thread; print(_thread is sys.modules.get('underthread._core'))"
+
+
+class Environment:
+    """A virtual environment, to be thrown away, and a home."""
+
+    def __init__(self):
+        self._directory = tempfile.TemporaryDirectory()
+        self.directory = os.path.realpath(self._directory.name)
+        self.venv = os.path.join(self.directory, "venv")
+        subprocess.run(
+            [sys.executable, "-m", "venv", "--without-pip", self.venv], check=True, timeout=PATIENCE
+        )
+        self.python = os.path.join(self.venv, "bin", "python")
+        asked = self.run("-c", "import sysconfig; print(sysconfig.get_path('purelib'))")
+        self.packages = asked.stdout.strip()
+        self.file = os.path.join(self.packages, "underthread.pth")
+
+    def remove(self):
+        self._directory.cleanup()
+
+    def run(self, *arguments, python=None, **variables):
+        """Runs it without a path to our package, unless `variables` have one."""
+        env = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("PYTHON", "UNDERTHREAD"))
+        }
+        env.update(variables, HOME=os.path.join(self.directory, "home"))
+        return subprocess.run(
+            [python or self.python, *arguments],
+            cwd=self.directory,
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+        )
+
+    def switch(self, *words, **variables):
+        variables.setdefault("PYTHONPATH", os.path.dirname(PACKAGE))
+        return self.run("-m", "underthread", "--site", *words, **variables)
+
+    def copy_package(self, folder):
+        copy = os.path.join(folder, "underthread")
+        shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+        return copy
+
+
+class Site(unittest.TestCase):
+    def setUp(self):
+        self.environment = Environment()
+        self.addCleanup(self.environment.remove)
+
+    def assertEnded(self, ended, status, out, err=""):
+        self.assertEqual((ended.returncode, ended.stdout, ended.stderr), (status, out, err))
+
+    def test_on_reaches_every_process_and_off_ends_it(self):
+        environment = self.environment
+        self.assertEnded(environment.run("-c", ACTIVE), 0, "False\n")
+        self.assertEnded(environment.switch("on"), 0, f"on: {environment.file}\n")
+        for flags in ([], ["-E"], ["-I"], ["-s"]):
+            self.assertEnded(environment.run(*flags, "-c", ACTIVE), 0, "True\n")
+        self.assertEnded(environment.run("-S", "-c", ACTIVE), 0, "False\n")
+        self.assertEnded(environment.switch("on"), 0, f"on: {environment.file}\n")
+        self.assertEnded(environment.run("-c", ACTIVE), 0, "True\n")
+        self.assertEnded(environment.run("-c", ACTIVE, UNDERTHREAD="0"), 0, "False\n")
+        for _ in range(2):
+            self.assertEnded(environment.switch("off"), 0, f"off: {environment.file} is not there\n")
+        self.assertEnded(environment.run("-c", ACTIVE), 0, "False\n")
+        self.assertNotIn("underthread.pth", " ".join(os.listdir(environment.packages)))
+
+    def test_switched_off_a_process_does_not_load_the_package(self):
+        environment = self.environment
+        environment.switch("on")
+        text = "import sys; print('underthread' in sys.modules)"
+        self.assertEnded(environment.run("-c", text), 0, "True\n")
+        self.assertEnded(environment.run("-c", text, UNDERTHREAD="0"), 0, "False\n")
+
+    def test_reaches_children_whatever_their_environment_is(self):
+        environment = self.environment
+        environment.switch("on")
+        text = f"import subprocess, sys; subprocess.run([sys.executable, '-I', '-c', {ACTIVE!r}], env={{}})"
+        self.assertEnded(environment.run("-c", text), 0, "True\n")
+
+    def test_status_says_where_and_whether(self):
+        environment = self.environment
+        ours, theirs = "this process: underthread\n", "this process: Python's own _thread\n"
+        off = "UNDERTHREAD=0 is set: processes that inherit it stay on Python's own _thread\n"
+        self.assertEnded(environment.switch("status"), 1, f"off: no {environment.file}\n{theirs}")
+        environment.switch("on")
+        self.assertEnded(environment.switch("status"), 0, f"on: {environment.file}\n{ours}")
+        self.assertEnded(
+            environment.switch("status", UNDERTHREAD="0"), 0, f"on: {environment.file}\n{theirs}{off}"
+        )
+
+    def test_leaves_the_path_as_it_is(self):
+        environment = self.environment
+        text = "import sys; print(sys.path, 'threading' in sys.modules)"
+        theirs = environment.run("-c", text)
+        environment.switch("on")
+        ours = environment.run("-c", text)
+        self.assertEnded(ours, 0, theirs.stdout)
+
+    def test_a_package_in_the_environment_is_found_where_it_is(self):
+        environment = self.environment
+        environment.copy_package(environment.packages)
+        self.assertEnded(environment.switch("on", PYTHONPATH=""), 0, f"on: {environment.file}\n")
+        with open(environment.file) as file:
+            self.assertNotIn(environment.directory, file.read())
+        self.assertEnded(environment.run("-c", ACTIVE), 0, "True\n")
+
+    def test_once_the_package_is_gone_nothing_happens(self):
+        environment = self.environment
+        copy = environment.copy_package(environment.packages)
+        environment.switch("on", PYTHONPATH="")
+        self.assertEnded(environment.run("-c", ACTIVE), 0, "True\n")
+        # As an installer leaves it that does not know of a file written since.
+        for name in os.listdir(copy):
+            if name != "__pycache__":
+                path = os.path.join(copy, name)
+                shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
+        self.assertEnded(environment.run("-c", ACTIVE), 0, "False\n")
+        shutil.rmtree(copy)
+        self.assertEnded(environment.run("-c", ACTIVE), 0, "False\n")
+
+    def test_a_broken_package_is_one_line_and_the_process_runs(self):
+        environment = self.environment
+        copy = environment.copy_package(environment.packages)
+        environment.switch("on", PYTHONPATH="")
+        stays = "; this process stays on Python's own _thread\n"
+        for name, text, says in (
+            ("__init__.py", "1 / 0", "cannot be loaded (ZeroDivisionError: division by zero)"),
+            ("__init__.py", "import missing", "cannot be loaded (ModuleNotFoundError: No module named 'missing')"),
+            ("_install.py", "x = = 3", "cannot be loaded (SyntaxError: invalid syntax (_install.py, line 1))"),
+        ):
+            with self.subTest(text), open(os.path.join(PACKAGE, name)) as file:
+                whole = file.read()
+                with open(os.path.join(copy, name), "w") as file:
+                    file.write(text)
+                self.assertEnded(environment.run("-c", ACTIVE), 0, "False\n", f"underthread: {says}{stays}")
+                with open(os.path.join(copy, name), "w") as file:
+                    file.write(whole)
+        for name in os.listdir(copy):
+            if name.endswith(".so"):
+                os.unlink(os.path.join(copy, name))
+        ended = environment.run("-c", ACTIVE)
+        self.assertEqual((ended.returncode, ended.stdout), (0, "False\n"))
+        self.assertRegex(
+            ended.stderr, f"^underthread: the extension is missing for this interpreter: .*{stays}$"
+        )
+        ended = environment.switch("on", PYTHONPATH="")
+        self.assertEqual((ended.returncode, ended.stdout), (1, ""))
+        self.assertIn("the extension is missing for this interpreter", ended.stderr.splitlines()[-1])
+
+    def test_a_folder_that_cannot_be_written_is_said_and_left_as_it_is(self):
+        environment = self.environment
+        # A file in the way: root may write into any folder.
+        os.rename(environment.packages, environment.packages + ".away")
+        open(environment.packages, "w").close()
+        ended = environment.switch("on")
+        self.assertEnded(
+            ended, 1, "", f"underthread: cannot write {environment.file}: Not a directory\n"
+        )
+        os.unlink(environment.packages)
+        os.rename(environment.packages + ".away", environment.packages)
+        # Written, but it cannot get its name.
+        os.mkdir(environment.file)
+        ended = environment.switch("on")
+        self.assertEnded(ended, 1, "", f"underthread: cannot write {environment.file}: Is a directory\n")
+        self.assertEqual(
+            [name for name in os.listdir(environment.packages) if name.startswith("underthread")],
+            ["underthread.pth"],
+        )
+
+    def test_user_is_for_interpreters_that_read_it(self):
+        environment = self.environment
+        ended = environment.switch("on", "--user")
+        self.assertEqual((ended.returncode, ended.stdout), (1, ""))
+        self.assertRegex(ended.stderr, "^underthread: Python does not read .*/home/.* here\n$")
+
+        with open(os.path.join(environment.venv, "pyvenv.cfg")) as file:
+            text = file.read().replace("system-site-packages = false", "system-site-packages = true")
+        with open(os.path.join(environment.venv, "pyvenv.cfg"), "w") as file:
+            file.write(text)
+        ended = environment.switch("on", "--user")
+        self.assertEqual((ended.returncode, ended.stderr), (0, ""))
+        self.assertRegex(ended.stdout, "^on: .*/home/.*/underthread.pth\n$")
+        self.assertFalse(os.path.exists(environment.file))
+        self.assertEnded(environment.run("-c", ACTIVE), 0, "True\n")
+        self.assertEnded(environment.run("-s", "-c", ACTIVE), 0, "False\n")
+        self.assertEqual(environment.switch("status").returncode, 0)
+        self.assertIn("still on for you", environment.switch("off").stdout)
+        self.assertEqual(environment.switch("off", "--user").returncode, 0)
+        self.assertEnded(environment.run("-c", ACTIVE), 0, "False\n")
+
+    def test_wrong_words_print_the_usage_and_status_2(self):
+        for words in ([], ["maybe"], ["on", "off"], ["on", "--user", "more"]):
+            ended = self.environment.switch(*words)
+            self.assertEqual((ended.returncode, ended.stdout), (2, ""))
+            self.assertIn("usage: ", ended.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()

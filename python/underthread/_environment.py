@@ -1,0 +1,101 @@
+"""``python -m underthread --site``: every Python process of an environment, by a .pth file in its
+site-packages. Each function returns the exit status."""
+
+import os
+import site
+import sys
+import sysconfig
+
+from underthread import _install
+
+# What follows `import` in a .pth file is run by `site` at each start, in a virtual environment twice. So
+# it must not fail, nor say the same thing twice, nor say anything once this package is gone; a folder
+# that outlives it (__pycache__) is still a package to Python. The package may be where only PYTHONPATH
+# leads; that folder may hold much else, so it comes last and does not stay.
+_LINE = """\
+# "python -m underthread --site on" has written this, and "--site off" removes it.
+import os, sys; os.environ.get("UNDERTHREAD") != "0" and exec({!a}, {{"sys": sys}})
+"""
+_TEXT = """\
+path = sys.path[:]
+sys.path.extend({!a})
+try:
+    import underthread._site
+except Exception as error:
+    sys.modules["underthread._site"] = None
+    gone = isinstance(error, ModuleNotFoundError) and error.name in ("underthread", "underthread._site")
+    if not gone and sys.stderr is not None:
+        sys.stderr.write(
+            "underthread: cannot be loaded (%s: %s); this process stays on Python's own _thread\\n"
+            % (type(error).__name__, error)
+        )
+finally:
+    sys.path[:] = path
+"""
+
+
+def on(user):
+    if _install.obstacle:
+        return _fail(_install.obstacle)
+    if user and not site.ENABLE_USER_SITE:
+        return _fail("Python does not read {} here".format(_folder(user)))
+    path = _path(user)
+    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    folders = [] if os.path.realpath(package) == os.path.realpath(_folder(user)) else [package]
+    # The name does not end in .pth: nobody reads it before it is whole.
+    unfinished = "{}.{}".format(path, os.getpid())
+    try:
+        if user:
+            os.makedirs(_folder(user), exist_ok=True)
+        with open(unfinished, "x", encoding="ascii") as file:
+            file.write(_LINE.format(_TEXT.format(folders)))
+        os.replace(unfinished, path)
+    except OSError as error:
+        if os.path.exists(unfinished):
+            os.unlink(unfinished)
+        return _fail("cannot write {}: {}".format(path, error.strerror))
+    print("on: {}".format(path))
+    return 0
+
+
+def off(user):
+    path = _path(user)
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        return _fail("cannot remove {}: {}".format(path, error.strerror))
+    print("off: {} is not there".format(path))
+    if not user and _is_on(user=True):
+        print("still on for you: {}; --site off --user removes it".format(_path(user=True)))
+    return 0
+
+
+def status(user):
+    found = [_path(whose) for whose in ([True] if user else [False, True]) if _is_on(whose)]
+    print("on: {}".format(", ".join(found)) if found else "off: no {}".format(_path(user)))
+    active = "underthread" if _install.is_active() else "Python's own _thread"
+    print("this process: {}".format(active))
+    if _install.is_switched_off():
+        print("UNDERTHREAD=0 is set: processes that inherit it stay on Python's own _thread")
+    if _install.obstacle:
+        print("it cannot work here: {}".format(_install.obstacle))
+    return 0 if found else 1
+
+
+def _folder(user):
+    return site.getusersitepackages() if user else sysconfig.get_path("purelib")
+
+
+def _path(user):
+    return os.path.join(_folder(user), "underthread.pth")
+
+
+def _is_on(user):
+    return bool(not user or site.ENABLE_USER_SITE) and os.path.exists(_path(user))
+
+
+def _fail(why):
+    sys.stderr.write("underthread: {}\n".format(why))
+    return 1
