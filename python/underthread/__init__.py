@@ -5,10 +5,10 @@ them in place, best before ``threading`` is imported, and ``underthread.uninstal
 there; ``underthread.is_active()`` says which of the two it is.
 """
 
+from underthread import _install
+
 __version__ = "0.1.0"
 __all__ = ["install", "is_active", "uninstall"]
-
-from underthread import _install
 
 _core = _install.core
 is_active = _install.is_active
