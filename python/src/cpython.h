@@ -76,6 +76,11 @@ constexpr int interrupt_main_convention =
 /// Starting a thread is an audit event.
 constexpr bool start_is_audited = PY_VERSION_HEX >= 0x030C0000;
 
+/// What `acquire` says of a time-out that is less than nothing.
+constexpr const char* negative_timeout = PY_VERSION_HEX >= 0x030D0000
+                                             ? "timeout value must be a non-negative number"
+                                             : "timeout value must be positive";
+
 /// What a wait raises while the interpreter ends, when nobody is left to end it; null: it waits.
 constexpr const char* acquire_at_the_end =
     PY_VERSION_HEX >= 0x030F0000 ? "cannot acquire lock at interpreter finalization" : nullptr;

@@ -81,7 +81,7 @@ bool parse_acquire(PyObject* const* arguments, Py_ssize_t positional, PyObject* 
     return false;
   }
   if (timeout < 0 && timeout != forever) {
-    PyErr_SetString(PyExc_ValueError, "timeout value must be positive");
+    PyErr_SetString(PyExc_ValueError, negative_timeout);
     return false;
   }
   // PY_TIMEOUT_MAX is in microseconds.
