@@ -27,12 +27,20 @@ namespace {
 ///                 not be released: to Python nobody has acquired it.
 ///
 /// Where not, the word is the truth, and `flag` is not used.
+///
+/// A sentinel is held by its thread as long as that runs, and `threading` acquires it to join. If
+/// that is interrupted, `threading` asks `locked()` to learn whether it has acquired it after all,
+/// and if so takes the thread for ended: the interpreter's own lock says yes for a thread that
+/// still runs (python/cpython#90882). So a sentinel is locked to whoever holds it, and to nobody
+/// else.
 struct LockObject {
   PyObject_HEAD PyObject* weakrefs;
   Lock lock;
   bool flag;
+  bool is_sentinel;
 
-  bool locked() const { return locked_is_a_flag ? flag : lock.locked(); }
+  bool is_held() const { return locked_is_a_flag ? flag : lock.locked(); }
+  bool locked() const { return is_held() && (!is_sentinel || lock.is_mine()); }
   void note(bool held) {
     if (locked_is_a_flag) flag = held;
   }
@@ -106,7 +114,7 @@ PyObject* at_fork_reinit(PyObject* self, PyObject*) {
 
 PyObject* repr(PyObject* self) {
   return PyUnicode_FromFormat("<%s %s object at %p>",
-                              object(self)->locked() ? "locked" : "unlocked",
+                              object(self)->is_held() ? "locked" : "unlocked",
                               Py_TYPE(self)->tp_name, self);
 }
 
@@ -166,8 +174,12 @@ PyObject* new_lock(PyTypeObject* lock_type) {
   return self;
 }
 
+void make_sentinel(PyObject* lock) {
+  object(lock)->is_sentinel = true;
+}
+
 void release_if_held(PyObject* lock) {
-  if (!object(lock)->locked()) return;
+  if (!object(lock)->is_held()) return;
   // The word is held where `flag` is set, so this is not refused.
   Refusal none;
   is_refused(none, [&] { object(lock)->lock.give_up(Hold::bare); });

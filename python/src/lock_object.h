@@ -11,6 +11,9 @@ PyTypeObject* make_lock_type(PyObject* module, PyObject* stock);
 /// A new lock, unlocked; null: a Python error is set.
 PyObject* new_lock(PyTypeObject* lock_type);
 
+/// From now on `locked()` is true to the thread that holds it and to nobody else.
+void make_sentinel(PyObject* lock);
+
 /// Releases a lock if it is held. Never fails and runs no Python code.
 void release_if_held(PyObject* lock);
 

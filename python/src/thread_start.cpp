@@ -264,6 +264,7 @@ PyObject* set_sentinel(PyObject* module, PyObject*) {
   }
   PyObject* const lock = new_lock(state_of(module).lock_type);
   if (!lock) return nullptr;
+  make_sentinel(lock);
   PyObject* const weak = PyWeakref_NewRef(lock, nullptr);
   if (!weak) {
     Py_DECREF(lock);
