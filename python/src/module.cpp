@@ -9,6 +9,7 @@
 #include "lock_object.h"
 #include "rlock_object.h"
 #include "stock.h"
+#include "stock_module.h"
 #include "thread_start.h"
 
 #if PY_VERSION_HEX < 0x030B0000 || PY_VERSION_HEX >= 0x030C0000
@@ -72,7 +73,7 @@ bool fill(PyObject* module, PyObject* stock) {
 }
 
 int execute(PyObject* module) {
-  PyObject* const stock = PyImport_ImportModule("_thread");
+  PyObject* const stock = import_stock(module);
   const bool filled = stock && fill(module, stock);
   Py_XDECREF(stock);
   return filled ? 0 : -1;
