@@ -69,8 +69,7 @@ static = os.path.join(get("LIBPL") or "", get("LIBRARY") or "")
 if get("Py_ENABLE_SHARED") and os.path.exists(shared):
     link = [shared]
 elif os.path.exists(static):
-    # The extensions of the standard library are linked with the program then.
-    link = [static, get("LINKFORSHARED"), get("LIBS"), get("SYSLIBS"), get("LIBM")]
+    link = [static, get("LIBS"), get("SYSLIBS"), get("LIBM")]
 else:
     link = []
 sys.stdout.write(";".join([
