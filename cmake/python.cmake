@@ -48,6 +48,7 @@ endfunction()
 #   UNDERTHREAD_TEST_PYTHON        any interpreter: runs tests that are not about the package
 #   UNDERTHREAD_PACKAGE_PYTHONS    the interpreters that the package is for, as names
 #   UNDERTHREAD_PYTHON_<name>      path,include folder,suffix of extensions: a list
+#   UNDERTHREAD_LIBPYTHON_<name>   what a program that hosts it is linked with: a list; empty: nothing to link
 # A name is the version, with "t" if free-threaded; two of one version are told apart by a number.
 function(underthread_find_pythons)
   set(wanted "${UNDERTHREAD_PYTHONS}")
@@ -61,11 +62,20 @@ function(underthread_find_pythons)
   endif()
 
   set(question [[
-import sys, sysconfig
+import os, sys, sysconfig
 get = sysconfig.get_config_var
+shared = os.path.join(get("LIBDIR") or "", get("LDLIBRARY") or "")
+static = os.path.join(get("LIBPL") or "", get("LIBRARY") or "")
+if get("Py_ENABLE_SHARED") and os.path.exists(shared):
+    link = [shared]
+elif os.path.exists(static):
+    link = [static, get("LIBS"), get("SYSLIBS"), get("LIBM")]
+else:
+    link = []
 sys.stdout.write(";".join([
     sys.executable, sys.implementation.name, "%d.%d.%d" % sys.version_info[:3],
-    "t" if get("Py_GIL_DISABLED") else "", sysconfig.get_path("include"), get("EXT_SUFFIX"), sys.base_prefix]))
+    "t" if get("Py_GIL_DISABLED") else "", sysconfig.get_path("include"), get("EXT_SUFFIX"), sys.base_prefix]
+    + [word for words in link for word in (words or "").split()]))
 ]])
   list(JOIN UNDERTHREAD_PYTHON_VERSIONS ", " supported)
   set(names "")
@@ -87,6 +97,8 @@ sys.stdout.write(";".join([
     list(GET answer 4 include)
     list(GET answer 5 suffix)
     list(GET answer 6 prefix)
+    set(libpython "${answer}")
+    list(REMOVE_AT libpython 0 1 2 3 4 5 6)
     # `python3` on PATH and /usr/bin/python3 are often the same.
     if("${version}${free_threaded} ${prefix}" IN_LIST seen)
       continue()
@@ -120,6 +132,7 @@ sys.stdout.write(";".join([
     endwhile()
     list(APPEND names ${name})
     set(UNDERTHREAD_PYTHON_${name} "${executable};${include};${suffix}" PARENT_SCOPE)
+    set(UNDERTHREAD_LIBPYTHON_${name} "${libpython}" PARENT_SCOPE)
   endforeach()
 
   if(NOT DEFINED test_python)

@@ -9,6 +9,7 @@
 #include "lock_object.h"
 #include "rlock_object.h"
 #include "stock.h"
+#include "stock_module.h"
 #include "thread_handle.h"
 #include "thread_start.h"
 
@@ -69,7 +70,7 @@ bool add_types(PyObject* module, ModuleState& state) {
 
 int execute(PyObject* module) {
   ModuleState& state = state_of(module);
-  state.stock = PyImport_ImportModule("_thread");
+  state.stock = import_stock(module);
   if (!state.stock) return -1;
   document_functions(functions, state.stock);
   const bool filled =

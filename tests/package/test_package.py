@@ -23,6 +23,8 @@ print(_thread.__spec__.origin)
 print(sys.modules["underthread"].__version__)
 """
 
+PATHS = "import sys; print(sys.prefix, sys.base_prefix, sys.path, sys.version)"
+
 
 def run(*command, **options):
     """Runs a command and returns what it printed; what a failing one printed is in the exception."""
@@ -78,6 +80,10 @@ class Package(unittest.TestCase):
                 self.assertTrue(origin.startswith(f"{prefix}/lib"), origin)
                 self.assertEqual(version, VERSION)
         self.assertIn("Version: " + VERSION, run(python, "-m", "pip", "show", "underthread"))
+        launcher = python.parent / "underthread-python"
+        if launcher.exists():
+            # It is of this environment, and needs nothing of the folder that it was built in.
+            self.assertEqual(run(launcher, "-c", PATHS), run(python, "-c", PATHS))
 
     def test_the_sdist_is_the_repository(self):
         with tarfile.open(self.sdist) as sdist:
@@ -95,8 +101,10 @@ class Package(unittest.TestCase):
         package = ROOT / "python"
         modules = {path.relative_to(package).as_posix() for path in (package / "underthread").rglob("*")
                    if path.is_file() and "__pycache__" not in path.parts}
-        self.assertEqual({name for name in names if not name.startswith(information)},
-                         modules | {"underthread/_core" + sysconfig.get_config_var("EXT_SUFFIX")})
+        others = {name for name in names if not name.startswith(information)}
+        # It is there for an interpreter that has a library to link with.
+        others.discard(f"underthread-{VERSION}.data/scripts/underthread-python")
+        self.assertEqual(others, modules | {"underthread/_core" + sysconfig.get_config_var("EXT_SUFFIX")})
         self.assertLessEqual({information + name for name in ("METADATA", "entry_points.txt", "licenses/LICENSE")},
                              names)
 
