@@ -26,6 +26,9 @@ if os.getppid() == {runner}:
     atexit.register(_end)
 """
 
+# Longer than an interpreter needs to start on a loaded machine.
+PATIENCE = 60
+
 
 class Unusable(Exception):
     """This interpreter cannot be tried, and why."""
@@ -33,14 +36,18 @@ class Unusable(Exception):
 
 def ask(python, text, *options):
     """What a program of that interpreter prints; what it says instead is the error."""
-    done = subprocess.run(
-        [str(python), *options, "-c", text],
-        env=clean_environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        universal_newlines=True,
-    )
+    try:
+        done = subprocess.run(
+            [str(python), *options, "-c", text],
+            env=clean_environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            universal_newlines=True,
+            timeout=PATIENCE,
+        )
+    except subprocess.TimeoutExpired:
+        raise Unusable("{} hangs in: {}".format(python, text.strip())) from None
     if done.returncode or done.stderr:
         raise Unusable("{}: {}".format(python, done.stderr.strip() or "exit status %d" % done.returncode))
     return done.stdout.strip()
