@@ -13,7 +13,7 @@ import atexit, os, sys
 {ask}
 def _witness(when):
     ours = sys.modules.get("underthread")
-    whose = "ours" if ours is not None and ours.is_active() else "stock"
+    whose = "ours" if ours is not None and ours.is_active() and {proof} else "stock"
     file = os.open({file!r}, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.write(file, (when + " " + whose + "\\n").encode())
     os.close(file)
@@ -93,7 +93,13 @@ class Side:
             switch_on(site_packages, package)
         self._said = folder / "witness"
         (site_packages / "underthread_witness.py").write_text(WITNESS.format(
-            ask="import underthread" if launcher is not None else "", file=str(self._said), runner=os.getpid()))
+            ask="import underthread" if launcher is not None else "",
+            # The package's own word is not all: a module that is not built in has been loaded from somewhere.
+            # In a launcher ours is built in.
+            proof='sys.modules["_thread"].__spec__.origin != "built-in"' if launcher is None else "True",
+            file=str(self._said),
+            runner=os.getpid(),
+        ))
         # After underthread.pth: they are read in the order of their names.
         (site_packages / "underthread_witness.pth").write_text("import underthread_witness\n")
         for options in ((), ("-I",)):
