@@ -9,10 +9,10 @@ class Exit(unittest.TestCase):
     def ends_cleanly(self, text, times, expected=""):
         with Program(text) as program:
             for turn in range(times):
-                ended = program.run(OURS)
-                self.assertEqual(
-                    (ended.returncode, ended.stdout, ended.stderr), (0, expected, ""), f"exit {turn}"
-                )
+                self.assertEqual(self.ending(program.run(OURS)), (0, expected, ""), f"exit {turn}")
+
+    def ending(self, process):
+        return process.returncode, process.stdout, process.stderr
 
     def test_waits_for_threads_that_are_not_daemons(self):
         self.ends_cleanly(
@@ -68,7 +68,7 @@ class Exit(unittest.TestCase):
             for _ in range(3):
                 threading.Thread(target=threading.main_thread().join).start()
             """,
-            100,
+            300,
         )
 
     def test_daemons_may_be_starting_when_it_ends(self):
@@ -97,10 +97,7 @@ class Exit(unittest.TestCase):
             """
         with Program(text) as program:
             theirs, ours = program.run(STOCK), program.run(OURS)
-        self.assertEqual(
-            (theirs.returncode, theirs.stdout, theirs.stderr),
-            (ours.returncode, ours.stdout, ours.stderr),
-        )
+        self.assertEqual(self.ending(theirs), self.ending(ours))
         self.assertEqual((ours.returncode, ours.stdout), (1, "thread\nat exit 1\n"))
 
 
