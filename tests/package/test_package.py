@@ -112,6 +112,17 @@ class Package(unittest.TestCase):
         python = self.venv("from-wheel")
         run(python, "-m", "pip", "install", "--no-index", self.wheel)
         self.check_installed(python)
+        self.check_types(python)
+
+    def check_types(self, python):
+        try:
+            run(python, "-m", "pip", "install", "mypy")
+        except AssertionError:
+            return  # the newest interpreters come before the checkers; python/tests/test_stubs.py runs with all
+        run(python, "-m", "mypy.stubtest", "underthread")
+        program = self.folder / "typed.py"
+        program.write_text("import underthread\nunderthread.install()\nreveal_type(underthread._core.allocate_lock())\n")
+        self.assertIn("lock", run(python, "-m", "mypy", "--strict", program).lower())
 
     def test_a_clone_can_be_installed_and_stays_as_it_is(self):
         before = tracked()
