@@ -16,6 +16,9 @@
 namespace underthread::python {
 namespace {
 
+/// The sentinel that this thread waited for when it was interrupted, until it asks `locked()`.
+constinit thread_local const void* interrupted_at = nullptr;
+
 /// Where `locked_is_a_flag`, `flag` is guarded by the GIL and says what Python code may conclude: a
 /// thread that was handed the lock is seen to hold it only once it has the GIL back.
 /// `threading._stop` releases a lock that another thread waits for and then asserts that it is not
@@ -29,10 +32,10 @@ namespace {
 /// Where not, the word is the truth, and `flag` is not used.
 ///
 /// A sentinel is held by its thread as long as that runs, and `threading` acquires it to join. If
-/// that is interrupted, `threading` asks `locked()` to learn whether it has acquired it after all,
-/// and if so takes the thread for ended: the interpreter's own lock says yes for a thread that
-/// still runs (python/cpython#90882). So a sentinel is locked to whoever holds it, and to nobody
-/// else.
+/// that is interrupted, `threading` asks `locked()` at once, to learn whether it has acquired it
+/// after all, and if so takes the thread for ended: the interpreter's own lock says yes for a
+/// thread that still runs (python/cpython#90882). So whoever was interrupted is told, once, whether
+/// it holds it itself.
 struct LockObject {
   PyObject_HEAD PyObject* weakrefs;
   Lock lock;
@@ -40,7 +43,11 @@ struct LockObject {
   bool is_sentinel;
 
   bool is_held() const { return locked_is_a_flag ? flag : lock.locked(); }
-  bool locked() const { return is_held() && (!is_sentinel || lock.is_mine()); }
+  bool locked() {
+    if (!is_sentinel || interrupted_at != this) return is_held();
+    interrupted_at = nullptr;
+    return is_held() && lock.is_mine();
+  }
   void note(bool held) {
     if (locked_is_a_flag) flag = held;
   }
@@ -61,7 +68,10 @@ PyObject* acquire_as(Hold hold, LockObject* self, PyObject* const* arguments, Py
     const Blocked end =
         block(patience, Handlers::run, acquire_at_the_end,
               [self, hold](lot::Wait& wait) { return self->lock.acquire(hold, wait); });
-    if (end == Blocked::raised) return nullptr;
+    if (end == Blocked::raised) {
+      if (self->is_sentinel) interrupted_at = self;
+      return nullptr;
+    }
     acquired = end == Blocked::done;
   }
   if (acquired) self->note(true);

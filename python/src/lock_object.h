@@ -11,7 +11,8 @@ PyTypeObject* make_lock_type(PyObject* module, PyObject* stock);
 /// A new lock, unlocked; null: a Python error is set.
 PyObject* new_lock(PyTypeObject* lock_type);
 
-/// From now on `locked()` is true to the thread that holds it and to nobody else.
+/// From now on the lock is a thread's sentinel: whoever is interrupted waiting for it may ask
+/// `locked()` whether it has acquired it.
 void make_sentinel(PyObject* lock);
 
 /// Releases a lock if it is held. Never fails and runs no Python code.

@@ -45,7 +45,8 @@ class Join(unittest.TestCase):
             """
         self.assertEqual(run(text, OURS), run(text, STOCK))
 
-    def test_a_sentinel_is_locked_to_its_holder_and_to_nobody_else(self):
+    def test_a_sentinel_is_locked_as_long_as_its_thread_runs(self):
+        # threading drops sentinels that are not, and waits for the others at the end.
         text = """
             import threading, _thread
             if not hasattr(_thread, "_set_sentinel"):
@@ -62,7 +63,7 @@ class Join(unittest.TestCase):
             print(seen)
             sentinel.release()
             """
-        self.assertIn(run(text, OURS), ("False True <locked [False]\n", "none\n"))
+        self.assertEqual(run(text, OURS), run(text, STOCK))
 
 
 if __name__ == "__main__":

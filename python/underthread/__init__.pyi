@@ -1,7 +1,8 @@
 from underthread import _core as _core
 
 __version__: str
-__all__ = ["install", "is_active"]
+__all__ = ["install", "is_active", "uninstall"]
 
 def install() -> None: ...
 def is_active() -> bool: ...
+def uninstall() -> None: ...
