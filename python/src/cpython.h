@@ -22,6 +22,8 @@
 #define UNDERTHREAD_NAMES_THREADS (PY_VERSION_HEX >= 0x030E0000)
 /// `lock.__enter__` takes no arguments, and `__exit__` exactly three.
 #define UNDERTHREAD_WITH_IS_STRICT (PY_VERSION_HEX >= 0x030F0000)
+/// `RLock._acquire_restore` takes one argument, not a tuple of arguments.
+#define UNDERTHREAD_RESTORE_TAKES_ONE (PY_VERSION_HEX >= 0x030F0000)
 /// Python threads run at once: what the GIL guards elsewhere has locks of its own.
 #ifdef Py_GIL_DISABLED
 #define UNDERTHREAD_HAS_GIL 0
@@ -72,6 +74,16 @@ constexpr bool blocking_is_a_predicate = PY_VERSION_HEX >= 0x030C0000;
 
 constexpr int interrupt_main_convention =
     UNDERTHREAD_INTERRUPT_TAKES_SIGNUM ? METH_VARARGS : METH_NOARGS;
+
+/// What `RLock._acquire_restore` reads its argument by: the count, signed since 3.14, and the owner.
+constexpr int restore_convention = UNDERTHREAD_RESTORE_TAKES_ONE ? METH_O : METH_VARARGS;
+#if PY_VERSION_HEX >= 0x030E0000
+using SavedCount = Py_ssize_t;
+constexpr const char* saved_state = "(nk):_acquire_restore";
+#else
+using SavedCount = unsigned long;
+constexpr const char* saved_state = "(kk):_acquire_restore";
+#endif
 
 /// Starting a thread is an audit event.
 constexpr bool start_is_audited = PY_VERSION_HEX >= 0x030C0000;

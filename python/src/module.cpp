@@ -38,7 +38,7 @@ PyMethodDef functions[] = {
     {"_shutdown", shutdown, METH_NOARGS, nullptr},
 #endif
 #if UNDERTHREAD_NAMES_THREADS
-    {"set_name", set_name, METH_O, nullptr},
+    {"set_name", method(set_name), METH_VARARGS | METH_KEYWORDS, nullptr},
 #endif
     {nullptr, nullptr, 0, nullptr},
 };

@@ -88,11 +88,13 @@ PyObject* release_save(PyObject* self, PyObject*) {
 }
 
 // The owner in the state is whoever saved it; it is the caller who gets the lock.
-PyObject* acquire_restore(PyObject* self, PyObject* arguments) {
-  unsigned long count;
+PyObject* acquire_restore(PyObject* self, PyObject* state) {
+  SavedCount saved;
   unsigned long owner;
-  if (!PyArg_ParseTuple(arguments, "(kk):_acquire_restore", &count, &owner)) return nullptr;
-  if (count == 0) Py_RETURN_NONE;  // it was not held, and is restored to that
+  const auto parse = UNDERTHREAD_RESTORE_TAKES_ONE ? PyArg_Parse : PyArg_ParseTuple;
+  if (!parse(state, saved_state, &saved, &owner)) return nullptr;
+  if (saved == 0) Py_RETURN_NONE;  // it was not held, and is restored to that
+  const auto count = static_cast<unsigned long>(saved);
   if (count > std::numeric_limits<std::uint32_t>::max()) {
     PyErr_SetString(PyExc_OverflowError, "Internal lock count overflowed");
     return nullptr;
@@ -135,7 +137,7 @@ PyMethodDef methods[] = {
     {"acquire", method(acquire), METH_FASTCALL | METH_KEYWORDS, nullptr},
     {"release", release, METH_NOARGS, nullptr},
     {"_is_owned", is_owned, METH_NOARGS, nullptr},
-    {"_acquire_restore", acquire_restore, METH_VARARGS, nullptr},
+    {"_acquire_restore", acquire_restore, restore_convention, nullptr},
     {"_release_save", release_save, METH_NOARGS, nullptr},
     {"_recursion_count", recursion_count, METH_NOARGS, nullptr},
     {"locked", locked, METH_NOARGS, nullptr},

@@ -276,25 +276,20 @@ PyObject* set_sentinel(PyObject* module, PyObject*) {
 }
 #endif
 
-PyObject* stack_size(PyObject*, PyObject* arguments) {
-  Py_ssize_t size = 0;
-  if (!PyArg_ParseTuple(arguments, "|n:stack_size", &size)) return nullptr;
-  if (size < 0) {
-    PyErr_SetString(PyExc_ValueError, "size must be 0 or a positive value");
-    return nullptr;
-  }
-  // The interpreter keeps the number, as it was said, and checks it first; the library's rounding
-  // to pages does not show.
+PyObject* stack_size(PyObject* module, PyObject* arguments) {
+  // The interpreter checks the number, in its words, and keeps it as it was said; the library's
+  // rounding to pages does not show.
+  PyObject* const function = PyObject_GetAttrString(state_of(module).stock, "stack_size");
+  if (!function) return nullptr;
   const std::size_t old = PyThread_get_stacksize();
-  if (PyThread_set_stacksize(static_cast<std::size_t>(size)) != 0) {
-    PyErr_Format(PyExc_ValueError, "size not valid: %zd bytes", size);
-    return nullptr;
-  }
-  if (!adopt_stack_size()) {
+  PyObject* const result = PyObject_Call(function, arguments, nullptr);
+  Py_DECREF(function);
+  if (result && !adopt_stack_size()) {
     PyThread_set_stacksize(old);
+    Py_DECREF(result);
     return nullptr;
   }
-  return PyLong_FromSize_t(old);
+  return result;
 }
 
 bool adopt_stack_size() {
@@ -307,12 +302,16 @@ PyObject* exit_thread(PyObject*, PyObject*) {
 }
 
 #if UNDERTHREAD_NAMES_THREADS
-PyObject* set_name(PyObject* module, PyObject* name) {
-  // The interpreter knows how the system wants it; the library shows it too.
-  PyObject* const done = PyObject_CallMethod(state_of(module).stock, "set_name", "O", name);
+PyObject* set_name(PyObject* module, PyObject* arguments, PyObject* names) {
+  // The interpreter knows what may be given, and how the system wants it; the library shows it too.
+  PyObject* const function = PyObject_GetAttrString(state_of(module).stock, "set_name");
+  PyObject* const done = function ? PyObject_Call(function, arguments, names) : nullptr;
+  Py_XDECREF(function);
   if (!done) return nullptr;
+  PyObject* const name = PyTuple_GET_SIZE(arguments) > 0 ? PyTuple_GET_ITEM(arguments, 0)
+                                                         : PyDict_GetItemString(names, "name");
   Py_ssize_t size = 0;
-  const char* const text = PyUnicode_AsUTF8AndSize(name, &size);
+  const char* const text = name ? PyUnicode_AsUTF8AndSize(name, &size) : nullptr;
   lot::ThreadRecord* const me = lot::current();
   if (text && me)
     lot::set_name(*me, std::string(text, static_cast<std::size_t>(size)));

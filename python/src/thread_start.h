@@ -22,7 +22,7 @@ PyObject* start_joinable_thread(PyObject* module, PyObject* arguments, PyObject*
 
 #if UNDERTHREAD_NAMES_THREADS
 /// `_thread.set_name(name)`
-PyObject* set_name(PyObject* module, PyObject* name);
+PyObject* set_name(PyObject* module, PyObject* arguments, PyObject* names);
 #endif
 
 /// `_thread._count()`
