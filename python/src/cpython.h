@@ -75,7 +75,8 @@ constexpr bool blocking_is_a_predicate = PY_VERSION_HEX >= 0x030C0000;
 constexpr int interrupt_main_convention =
     UNDERTHREAD_INTERRUPT_TAKES_SIGNUM ? METH_VARARGS : METH_NOARGS;
 
-/// What `RLock._acquire_restore` reads its argument by: the count, signed since 3.14, and the owner.
+/// What `RLock._acquire_restore` reads its argument by: the count, signed since 3.14, and the
+/// owner.
 constexpr int restore_convention = UNDERTHREAD_RESTORE_TAKES_ONE ? METH_O : METH_VARARGS;
 #if PY_VERSION_HEX >= 0x030E0000
 using SavedCount = Py_ssize_t;
