@@ -35,4 +35,4 @@ start()
 # The name is kept: Python 2 would clear a module that nobody knows any more.
 this = sys.modules.pop("sitecustomize")
 # If there is none, the interpreter is told so by the exception that it expects then.
-import sitecustomize
+import sitecustomize  # type: ignore
