@@ -58,11 +58,18 @@ def clean_environment():
     return {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
 
 
-def switch_on(site_packages, package):
-    """Makes every process of an environment ours. The one place that knows how."""
-    (site_packages / "underthread.pth").write_text(
-        "{}\nimport underthread; underthread.install()\n".format(package)
+def switch_on(python, package):
+    """Makes every process of an environment ours, as a user would."""
+    done = subprocess.run(
+        [str(python), "-m", "underthread", "--site", "on"],
+        env=dict(clean_environment(), PYTHONPATH=str(package)),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        universal_newlines=True,
     )
+    if done.returncode:
+        raise Unusable("{}: {}".format(python, done.stdout.strip()))
 
 
 class Side:
@@ -90,7 +97,7 @@ class Side:
                 link.symlink_to(launcher)
             (site_packages / "underthread.pth").write_text("{}\n".format(package))
         elif package is not None:
-            switch_on(site_packages, package)
+            switch_on(self.python, package)
         self._said = folder / "witness"
         (site_packages / "underthread_witness.py").write_text(WITNESS.format(
             ask="import underthread" if launcher is not None else "",
