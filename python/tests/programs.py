@@ -65,10 +65,14 @@ class Program:
         )
 
 
-def run(text, on=OURS):
+# For programs that fork with threads: from 3.12 on Python warns of that, whosever threads they are.
+MAY_FORK = ("-W", "ignore:This process")
+
+
+def run(text, on=OURS, flags=()):
     """Runs a program; what it printed. It must end well and print nothing to stderr."""
     with Program(text) as program:
-        ended = program.run(on)
+        ended = program.run([on[0], *flags, *on[1:]])
     if ended.returncode != 0 or ended.stderr:
         raise AssertionError(
             f"status {ended.returncode}\n--- stdout\n{ended.stdout}\n--- stderr\n{ended.stderr}"

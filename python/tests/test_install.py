@@ -93,29 +93,43 @@ class Install(unittest.TestCase):
         )
         self.assertEqual(out, "True\n")
 
-    def test_a_subinterpreter_has_its_own(self):
-        out = run(
-            """
-            import _xxsubinterpreters as interpreters
-            import underthread
-            other = interpreters.create()
-            interpreters.run_string(other, '''if True:
-                import _thread, underthread
-                print(underthread.is_active())
-                underthread.install()
-                import threading
-                with threading.Lock(), threading.RLock(): print(underthread.is_active())
+    # Of each kind that this interpreter has. What is in one is said by its own standard output.
+    SUBINTERPRETERS = """
+        import sys
+        try: import _interpreters as interpreters
+        except ImportError: import _xxsubinterpreters as interpreters
+        if sys.version_info >= (3, 13): kinds = [("isolated",), ("legacy",)]
+        else: kinds = [()]
+        for kind in kinds:
+            print(kind, flush=True)
+            other = interpreters.create(*kind)
+            error = interpreters.run_string(other, """ + "\"\"\"if True:" + """
+                {first}
+                import _thread, threading
+                with threading.Lock(), threading.RLock(): print(type(threading.Lock()), flush=True)
                 threading.local().x = 1
-                try: threading.Thread(target=int).start()
-                except RuntimeError as error: print(error)
-            ''')
+                for daemon in (False, True):
+                    try:
+                        thread = threading.Thread(target=print, args=["run"], kwargs=dict(flush=True), daemon=daemon)
+                        thread.start()
+                        thread.join()
+                    except RuntimeError as error: print(error, flush=True)
+                {last}
+            """ + "\"\"\"" + """)
+            if error: print(error)
             interpreters.destroy(other)
-            print(underthread.is_active())
-            """
-        )
-        self.assertEqual(
-            out, "False\nTrue\nthread is not supported for isolated subinterpreters\nTrue\n"
-        )
+        """
+
+    def test_a_subinterpreter_has_its_own_which_does_what_the_interpreters_own_would(self):
+        theirs = run(self.SUBINTERPRETERS.format(first="", last=""), STOCK)
+        begin = "import underthread; before = underthread.is_active(); underthread.install()"
+        check = "print(before, underthread.is_active(), underthread._core is _thread, flush=True)"
+        ours = run(self.SUBINTERPRETERS.format(first=begin, last=check) + "import underthread; print(underthread.is_active())", OURS)
+        lines = ours.splitlines()
+        self.assertIn("lock", theirs)
+        self.assertEqual([line for line in lines if not line.startswith(("True", "False"))], theirs.splitlines())
+        self.assertEqual([line for line in lines if line.startswith(("True", "False"))],
+                         ["False True True"] * theirs.count("class") + ["True"])
 
 
 class Uninstall(unittest.TestCase):
@@ -283,12 +297,12 @@ class WhereItCannotWork(unittest.TestCase):
         "a newer version": "sys.version_info = (3, 16, 0, 'final', 0)",
         "an older version": "sys.version_info = (3, 8, 1, 'final', 0)",
         "another implementation": "sys.implementation.name = 'other'",
-        "no extension": "import importlib.machinery as m; m.PathFinder = type('', (), {'find_spec': lambda *_: None})",
+        "no extension": "import importlib.machinery as m; m.PathFinder = type('PathFinder', (m.PathFinder,), {'find_spec': lambda *_: None})",
         "one that does not load": """
                 import importlib.machinery as machinery
-                class Loader(machinery.ExtensionFileLoader):
+                class ExtensionFileLoader(machinery.ExtensionFileLoader):
                     def exec_module(self, module): 1 / 0
-                machinery.ExtensionFileLoader = Loader""",
+                machinery.ExtensionFileLoader = ExtensionFileLoader""",
     }
     SAYS = {
         "a newer version": r"it runs on CPython 3\.9 to 3\.15; this is cpython 3\.16\.0",

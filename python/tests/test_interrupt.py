@@ -85,16 +85,18 @@ class Interrupt(unittest.TestCase):
     def test_a_handler_that_returns_leaves_the_wait_and_its_deadline_as_they_were(self):
         out = run(
             """
-            import signal, threading, time, _thread
+            import signal, sys, threading, time, _thread
             calls, done = [], False
-            signal.signal(signal.SIGUSR1, lambda *_: calls.append(1))
+            # 3.9 can ask for one signal only.
+            signals = [signal.SIGUSR1] if sys.version_info >= (3, 10) else []
+            signal.signal(*signals or [signal.SIGINT], lambda *_: calls.append(1))
             lock = threading.Lock()
             lock.acquire()
             begin = time.monotonic()
             def interrupt():
                 while not done and time.monotonic() < begin + 20:
                     seen = len(calls)
-                    _thread.interrupt_main(signal.SIGUSR1)
+                    _thread.interrupt_main(*signals)
                     while not done and len(calls) == seen: time.sleep(0.0001)
             thread = threading.Thread(target=interrupt)
             thread.start()
@@ -110,11 +112,12 @@ class Interrupt(unittest.TestCase):
     def test_a_handler_may_release_what_is_waited_for(self):
         out = run(
             """
-            import signal, threading, _thread
+            import signal, sys, threading, _thread
             lock = threading.Lock()
-            signal.signal(signal.SIGUSR1, lambda *_: lock.release())
+            signals = [signal.SIGUSR1] if sys.version_info >= (3, 10) else []
+            signal.signal(*signals or [signal.SIGINT], lambda *_: lock.release())
             lock.acquire()
-            threading.Thread(target=_thread.interrupt_main, args=[signal.SIGUSR1]).start()
+            threading.Thread(target=_thread.interrupt_main, args=signals).start()
             print(lock.acquire(), lock.locked())
             """
         )
@@ -124,11 +127,12 @@ class Interrupt(unittest.TestCase):
         out = run(
             """
             import operator, threading, _thread
+            call = operator.methodcaller("__call__")
             lock = threading.Lock()
             lock.acquire()
             try:
                 # One after the other from C: the interpreter looks for handlers nowhere between.
-                list(map(operator.call, [_thread.interrupt_main, lock.acquire]))
+                list(map(call, [_thread.interrupt_main, lock.acquire]))
             except KeyboardInterrupt:
                 print("interrupted")
             """

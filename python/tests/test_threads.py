@@ -8,7 +8,7 @@ underthread.install()
 import _thread
 import threading
 
-from programs import OURS, STOCK, Program, run, wait_for
+from programs import MAY_FORK, OURS, STOCK, Program, run, wait_for
 
 
 class Start(unittest.TestCase):
@@ -75,6 +75,9 @@ class Start(unittest.TestCase):
                 begun.release()
                 function()
             for function in (fail, leave, leave_too, leave_with_text):
+                if hasattr(_thread, "start_joinable_thread"):  # from 3.13 on there are no sentinels
+                    _thread.start_joinable_thread(function).join()
+                    continue
                 ends, begun = [], _thread.allocate_lock()
                 begun.acquire()
                 _thread.start_new_thread(begin, (function,))
@@ -158,7 +161,8 @@ class Start(unittest.TestCase):
             underthread.install()
             import _thread
             print(underthread.is_active(), threading._start_new_thread is _thread.start_new_thread,
-                  type(thread._tstate_lock) is _thread.LockType)
+                  isinstance(getattr(thread, "_handle", None) or thread._tstate_lock,
+                             getattr(_thread, "_ThreadHandle", _thread.LockType)))
             print(_thread._count())
             late = threading.Thread(target=lambda: (thread.join(), print("joined")))
             late.start()
@@ -204,7 +208,8 @@ class Fork(unittest.TestCase):
                 os._exit(0)
             print(os.waitpid(child, 0)[1])
             stop.set()
-            """
+            """,
+            flags=MAY_FORK,
         )
         self.assertEqual(out, "[True, True, True, True] [False, False, False, False] 1\nTrue\n0\n")
 
@@ -227,7 +232,8 @@ class Fork(unittest.TestCase):
             thread = threading.Thread(target=fork)
             thread.start()
             thread.join()
-            """
+            """,
+            flags=MAY_FORK,
         )
         self.assertEqual(out, "True\ninterrupted\n0\n")
 
@@ -250,7 +256,8 @@ class Fork(unittest.TestCase):
             threading.Thread(target=fork).start()
             lock.acquire()
             print("done")
-            """
+            """,
+            flags=MAY_FORK,
         )
         self.assertEqual(out, "done\n")
 
