@@ -119,7 +119,11 @@ class Package(unittest.TestCase):
             run(python, "-m", "pip", "install", "mypy")
         except AssertionError:
             return  # the newest interpreters come before the checkers; python/tests/test_stubs.py runs with all
-        run(python, "-m", "mypy.stubtest", "underthread")
+        # What is in no stub is taken from the source: a module for children only, a name that an except
+        # clause has removed.
+        allowed = self.folder / "allowed"
+        allowed.write_text("underthread._children.*\nunderthread._install.error\n")
+        run(python, "-m", "mypy.stubtest", "--ignore-unused-allowlist", "--allowlist", allowed, "underthread")
         program = self.folder / "typed.py"
         program.write_text("import underthread\nunderthread.install()\nreveal_type(underthread._core.allocate_lock())\n")
         self.assertIn("lock", run(python, "-m", "mypy", "--strict", program).lower())
