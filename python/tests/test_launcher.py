@@ -15,7 +15,7 @@ import sys
 main = sys.modules["__main__"]
 print(__name__, sys.argv, sys.path, __package__, __spec__, __doc__)
 print(main.__dict__ is globals(), list(vars(main)), type(__loader__))
-print(globals().get("__file__"), globals().get("__cached__"), __annotations__, sys._getframe().f_code.co_filename)
+print(globals().get("__file__"), globals().get("__cached__"), globals().get("__annotations__"), sys._getframe().f_code.co_filename)
 """
 
 FILES = {

@@ -1,0 +1,58 @@
+"""What is asked of `_thread` while the interpreter ends is answered as by the interpreter's own."""
+
+import sys
+import unittest
+
+from programs import OURS, STOCK, run
+
+# Run when the program's module goes: later than atexit. What it needs it has: its globals are gone.
+AT_THE_END = """
+import _thread, sys, threading
+held, free, reentered = _thread.allocate_lock(), _thread.allocate_lock(), _thread.RLock()
+held.acquire()
+# Their frames would keep the globals: so there is none.
+if hasattr(_thread, "start_joinable_thread"): alive = _thread.start_joinable_thread(held.acquire, daemon=True)
+owned = _thread.RLock()
+_thread.start_new_thread(owned.acquire, ())
+while owned.acquire(False): owned.release()
+class AtTheEnd:
+    def __del__(self, names={{**vars(_thread), **globals()}}, texts={texts!r}, is_finalizing=sys.is_finalizing):
+        print(is_finalizing())
+        for what, text in texts.items():
+            try: print(what, eval(text, names), flush=True)
+            except BaseException as error: print(what, type(error).__name__, error, flush=True)
+at_the_end = AtTheEnd()
+"""
+
+TEXTS = {
+    "try of a held lock": "held.acquire(False)",
+    "no wait for a held lock": "held.acquire(True, 0)",
+    "acquire of a held lock": "held.acquire(True, 0.01)",
+    "acquire of a held RLock": "owned.acquire(True, 0.01)",
+    "try of a held RLock": "owned.acquire(False)",
+    "acquire of a free lock": "free.acquire(), free.release()",
+    "acquire of a free RLock": "reentered.acquire(), reentered.acquire(), reentered.release(), reentered.release()",
+    "making of locks": "allocate_lock().acquire(), RLock().acquire()",
+    "a local": "setattr(_local(), 'x', 1)",
+    "join of a thread that runs": "alive.join(0.01)",
+}
+STARTS = {
+    "start": "start_new_thread(int, ()) and 1",
+    "start of a joinable thread": "start_joinable_thread(int)",
+}
+
+
+class Finalization(unittest.TestCase):
+    def test_errors_are_the_interpreters_own(self):
+        texts = dict(TEXTS)
+        # Before 3.12 the interpreter's own starts a thread that never runs.
+        if sys.version_info >= (3, 12):
+            texts.update(STARTS)
+        text = AT_THE_END.format(texts=texts)
+        theirs, ours = run(text, STOCK), run(text, OURS)
+        self.assertEqual((theirs.splitlines()[0], len(theirs.splitlines())), ("True", len(texts) + 1))
+        self.assertEqual(theirs, ours)
+
+
+if __name__ == "__main__":
+    unittest.main()
