@@ -10,7 +10,7 @@ import underthread
 
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(underthread.__file__)))
 
-IS_ACTIVE = "import sys, _thread; print(_thread is sys.modules.get('underthread._core'))"
+IS_ACTIVE = "import sys, _thread; print(hasattr(_thread, '_underthread_version'))"
 
 PARENT = f"""
     import subprocess, sys

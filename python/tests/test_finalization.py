@@ -53,6 +53,19 @@ class Finalization(unittest.TestCase):
         self.assertEqual((theirs.splitlines()[0], len(theirs.splitlines())), ("True", len(texts) + 1))
         self.assertEqual(theirs, ours)
 
+    def test_the_module_is_whole_as_long_as_the_interpreters_own(self):
+        # Kept by another module, which goes after the program's.
+        text = """
+            import _thread, _frozen_importlib, threading
+            class Late:
+                def __del__(self, module=_thread, importlib=_frozen_importlib, print=print):
+                    print(module.allocate_lock(), importlib._thread.get_ident() > 0, flush=True)
+            threading.late = Late()
+            """
+        theirs, ours = run(text, STOCK), run(text, OURS)
+        self.assertIn("<unlocked _thread.lock object", theirs)
+        self.assertIn("<unlocked _thread.lock object", ours)
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -13,7 +13,7 @@ import underthread
 
 PACKAGE = os.path.dirname(os.path.abspath(underthread.__file__))
 
-ACTIVE = "import sys, _thread; print(_thread is sys.modules.get('underthread._core'))"
+ACTIVE = "import sys, _thread; print(hasattr(_thread, '_underthread_version'))"
 
 
 class Environment:

@@ -17,9 +17,7 @@ class Unusable(Exception):
 def _is_ours(module):
     # An interpreter whose built-in _thread is ours (underthread-python) has loaded no extension: the
     # module itself says what it is.
-    return module is not None and (
-        module is sys.modules.get(_NAME) or hasattr(module, "_underthread_version")
-    )
+    return hasattr(module, "_underthread_version")
 
 
 def _load():
@@ -29,8 +27,6 @@ def _load():
     pickle by. The spec says no location, so that the module has no ``__file__``: the interpreter's own
     has none.
     """
-    if sys.modules.get(_NAME) is not None:
-        return sys.modules[_NAME]
     if _is_ours(sys.modules.get("_thread")):
         return sys.modules["_thread"]
     if sys.implementation.name != "cpython" or not OLDEST <= sys.version_info[:2] <= NEWEST:
@@ -61,7 +57,10 @@ def _load():
 # Why ours cannot work here, or None.
 obstacle = None
 try:
-    core = sys.modules[_NAME] = _load()
+    core = _load()
+    # By that name it is no module. At its end the interpreter empties modules, those that came last first,
+    # and finds it as _thread, where its own was: programs may still use that then.
+    sys.modules[_NAME] = type(sys.implementation)(**vars(core))
 except Unusable as error:
     core, obstacle = None, str(error)
 
