@@ -60,7 +60,7 @@ try:
     core = _load()
     # By that name it is no module. At its end the interpreter empties modules, those that came last first,
     # and finds it as _thread, where its own was: programs may still use that then.
-    sys.modules[_NAME] = type(sys.implementation)(**vars(core))
+    sys.modules[_NAME] = type(sys.implementation)(**vars(core))  # type: ignore
 except Unusable as error:
     core, obstacle = None, str(error)
 
