@@ -27,6 +27,7 @@ class ThreadHandle {
  public:
   /// One reference, the caller's. Null: no memory.
   static ThreadHandle* make();
+  // relaxed: whoever takes one more has one, and `drop` orders the end.
   void refer() { references_.fetch_add(1, std::memory_order_relaxed); }
   /// Gives a reference back; the last one lets a thread that still runs go its way. Needs no GIL.
   void drop();
@@ -62,7 +63,8 @@ class ThreadHandle {
 
  private:
   // not_started -> starting -> running -> done. Release and acquire: who sees `running` sees the
-  // thread and its ident.
+  // thread and its ident. `starting` is relaxed: it only keeps a second starter out. The child of a
+  // fork is alone, and relaxed throughout.
   enum State : int { not_started, starting, running, done };
 
   friend PyObject* shutdown(PyObject* module, PyObject*);
