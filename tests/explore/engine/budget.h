@@ -1,6 +1,7 @@
 // Budget: how often in one run something may happen that need not. What bounds the number of runs.
 #pragma once
 
+#include <bit>
 #include <cstdint>
 
 namespace explore {
@@ -24,6 +25,19 @@ struct Budget {
   std::uint8_t spurious = 0;
   /// The system starts no thread.
   std::uint8_t refusals = 0;
+
+  /// No part is more than this.
+  static constexpr int limit = 127;
+
+  /// All parts in one number, a byte for each.
+  std::uint64_t packed() const noexcept { return std::bit_cast<std::uint64_t>(*this); }
 };
+
+/// `more` has at least as much of every part as `less`; both packed.
+constexpr bool covers(std::uint64_t more, std::uint64_t less) noexcept {
+  // The high bit of each byte, which no part uses, goes where the part is too small.
+  constexpr std::uint64_t high = 0x8080808080808080u;
+  return (((more | high) - less) & high) == high;
+}
 
 }  // namespace explore

@@ -35,7 +35,9 @@ Program program_of(const RowInfo& info) {
 }
 
 Budget budget_of(const RowInfo& info, const Settings& settings) {
-  const auto small = [](int value) { return static_cast<std::uint8_t>(std::min(value, 200)); };
+  const auto small = [](int value) {
+    return static_cast<std::uint8_t>(std::min(value, Budget::limit));
+  };
   Budget budget;
   int bound = settings.bound;
   if (settings.spares_large_rows) {

@@ -67,6 +67,7 @@ void Machine::enter_director() {
 
 void Machine::thread_main() {
   Thread& me = threads_[current_];
+  begun_ |= std::uint32_t{1} << current_;
   try {
     if (me.start)
       me.start(me.argument);
@@ -143,7 +144,8 @@ RunEnd Machine::run(const Program& program, Model model, const Budget& budget, S
   seen_ = seen;
   started_ = program.threads;
   first_thread_ = forks_ = steps_ = accesses_ = 0;
-  sleeps_ = 0;
+  begun_ = sleeps_ = 0;
+  last_look_ = 0;
   now_ = begin_of_time;
   kernel_history_ = 0;
   queue_count_ = 0;

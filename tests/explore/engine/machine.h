@@ -161,6 +161,7 @@ class Machine final : public StaleReads {
   void go_on_in(int number);
   void signal_here();
   int pick(const Options& options, bool current_can_go_on);
+  bool been_here(bool current_can_go_on);
   void wake(Thread& thread, SleepEnd end);
   void check(const char* wrong, void* pc, std::uintptr_t address = 0);
   [[noreturn]] void leave(RunEnd end);
@@ -179,6 +180,7 @@ class Machine final : public StaleReads {
   static constexpr std::int64_t never = std::numeric_limits<std::int64_t>::max();
   static constexpr int queue_limit = 64;
   static constexpr int step_limit = 4000;
+  static constexpr int look_at_one_in = 4;
   static constexpr int access_limit = 1'000'000;  // plain ones, for loops that do nothing else
   static constexpr std::int64_t begin_of_time = 1'000'000'000;
   static constexpr std::int64_t jump = 1'000'000;
@@ -198,6 +200,8 @@ class Machine final : public StaleReads {
   int steps_ = 0;
   int accesses_ = 0;
   bool ended_a_sleep_ = false;
+  std::uint32_t begun_ = 0;  // a bit for each thread
+  std::uint64_t last_look_ = 0;
   std::uint32_t sleeps_ = 0;
   std::int64_t now_ = begin_of_time;
   std::uint64_t kernel_history_ = 0;  // what threads do to each other through the kernel

@@ -181,6 +181,7 @@ void Machine::call_at_fork(void (*before)(), void (*in_parent)(), void (*in_chil
 
 bool Machine::fork(void* pc) {
   point(pc);
+  memory.learn(current_, 0x666F726B);
   if (before_fork_) before_fork_();
   point(pc);
   const bool child = choices.pick(2) == 0;

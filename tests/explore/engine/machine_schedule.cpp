@@ -17,19 +17,24 @@ void Machine::offer_others(Options& options) const {
   }
 }
 
+bool Machine::been_here(bool current_can_go_on) {
+  std::uint64_t key =
+      mix(memory.history(), static_cast<std::uint64_t>(current_) << 1 | current_can_go_on);
+  key = mix(key, static_cast<std::uint64_t>(now_));
+  // What a thread has written plainly before its first event is in no history, and a fork copies
+  // it.
+  key = mix(key, begun_);
+  if (key == last_look_) fail("the checker: two moments to choose at, and nothing between them");
+  last_look_ = key;
+  return seen_->was_seen(key, left_);
+}
+
 int Machine::pick(const Options& options, bool current_can_go_on) {
-  if (options.count == 1) return 0;
-  if (seen_ && !choices.replaying()) {
-    std::uint64_t key =
-        mix(memory.history(), static_cast<std::uint64_t>(current_) << 1 | current_can_go_on);
-    key =
-        mix(key, static_cast<std::uint64_t>(left_.stale) << 40 |
-                     static_cast<std::uint64_t>(left_.weak) << 32 | left_.time_outs << 24 |
-                     left_.jumps << 16 | left_.signals << 8 | left_.spurious << 4 | left_.refusals);
-    key = mix(key, static_cast<std::uint64_t>(now_));
-    if (seen_->was_seen(key, left_.preemptions)) leave(RunEnd::cut);
-  }
-  return choices.pick(options.count);
+  // Where there is no choice, a run may still have come to where another was. Not every such moment
+  // is worth a look: which are, the history's length says, so that all look at the same ones.
+  const bool look = options.count > 1 || memory.events() % look_at_one_in == 0;
+  if (seen_ && look && !choices.replaying() && been_here(current_can_go_on)) leave(RunEnd::cut);
+  return options.count > 1 ? choices.pick(options.count) : 0;
 }
 
 void Machine::step_on() {

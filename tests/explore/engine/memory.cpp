@@ -28,31 +28,37 @@ Memory::Memory(AddressSpace& space, StaleReads& stale)
       views_(static_cast<Position*>(map_table(sizeof(Position) * view_limit))) {}
 
 void Memory::begin_run(Model model) noexcept {
+  const bool had_views = keeps_views();
   model_ = model;
   races_.begin_run();
   if (follow_seq_cst_) seq_cst_.begin_run();
   saw_seq_cst_ = false;
-  for (int i = 0; i < max_threads; ++i) {
+  // What threads without a part in the run before have is still as it was.
+  for (int i = 0; i < threads_used_; ++i) {
     Thread& thread = threads_[i];
     thread.clock = thread.acquired = thread.released = {};
     thread.clock.of[i] = 1;
     thread.history = mix(0x7468, static_cast<std::uint64_t>(i));
     thread.buffered = 0;
-    if (!keeps_views()) continue;
+    if (!had_views) continue;
     for (View* view : {&thread.view, &thread.view_acquired, &thread.view_released})
       std::memset(view->of.data(), 0, location_count_ * sizeof(Position));
   }
+  threads_used_ = 0;
   location_count_ = 0;
   store_count_ = 1;
   views_used_ = 0;
   history_ = 0;
+  events_ = 0;
 }
 
 // --- History
 
 void Memory::happened(int thread, std::uint64_t what) noexcept {
   Thread& me = threads_[thread];
+  threads_used_ = std::max(threads_used_, thread + 1);
   me.history = mix(me.history, what);
+  ++events_;
   history_ += mix(me.history, 0x65766E74);
   ++me.clock.of[thread];
 }
@@ -111,9 +117,6 @@ Memory::Location& Memory::location(std::uintptr_t address, unsigned size) {
   } else {
     if (location_count_ == location_limit) std::abort();
     number = ++location_count_;
-    for (int i = 0; keeps_views() && i < max_threads; ++i)
-      for (View* view : {&threads_[i].view, &threads_[i].view_acquired, &threads_[i].view_released})
-        view->of[number - 1] = 0;
   }
   Location& fresh = locations_[number - 1];
   if (store_count_ == store_limit) std::abort();

@@ -83,6 +83,8 @@ class Memory {
   /// Equal for two runs (so far) if each thread did and read the same, whatever the order of what
   /// does not touch the same places.
   std::uint64_t history() const noexcept { return history_; }
+  /// How much has happened; equal where the histories are.
+  std::uint32_t events() const noexcept { return events_; }
   /// The same for what one thread did and read.
   std::uint64_t history_of(int thread) const noexcept { return threads_[thread].history; }
   /// True if something was sequentially consistent, which costs more to follow.
@@ -125,8 +127,8 @@ class Memory {
     VectorClock acquired;  // by relaxed reads, for a fence to come
     VectorClock released;  // at the last fence
     std::uint64_t history;
-    View view, view_acquired, view_released;
-    std::array<std::uint32_t, 512> buffer;  // x86: numbers of stores, oldest first
+    View view, view_acquired, view_released;  // 0 from the last location's number on
+    std::array<std::uint32_t, 512> buffer;    // x86: numbers of stores, oldest first
     std::uint16_t buffered;
   };
 
@@ -155,6 +157,7 @@ class Memory {
   bool follow_seq_cst_ = false;
 
   Thread* threads_;
+  int threads_used_ = max_threads;  // those above have done nothing since they were made new
   Location* locations_;
   std::uint16_t location_count_ = 0;
   Store* stores_;
@@ -162,6 +165,7 @@ class Memory {
   Position* views_;
   std::size_t views_used_ = 0;
   std::uint64_t history_ = 0;
+  std::uint32_t events_ = 0;
 };
 
 }  // namespace explore

@@ -1,10 +1,9 @@
 // Races: which plain accesses conflict with which others without an order between them, and which
-// touch memory that is gone. Byte by byte, by vector clocks.
+// touch memory that is gone. Exact to the byte, by vector clocks.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 
 #include "engine/address_space.h"
 
@@ -38,34 +37,50 @@ class Races {
   using Set = std::uint16_t;  // of threads
   static_assert(max_threads <= 16);
 
-  struct Byte {
+  // Of a stretch of bytes that have always been accessed together in this run.
+  struct Cell {
     Epoch plain_written, atomically_written;
     std::uint8_t plain_writer, atomic_writer;
     bool freed;
   };
-  // Of each thread, when it last read each byte; 0: not since the run began.
-  using Reads = Epoch[max_threads][AddressSpace::granule];
+  // When a thread last read each cell; 0: not since the run began.
+  struct Reads {
+    Epoch plain[AddressSpace::granule];
+    Epoch atomic[AddressSpace::granule];
+  };
+  // Cells and reads stand at the place of their first byte; what lies between means nothing.
   struct Granule {
     std::uint32_t run;
-    Set plain_readers, atomic_readers;  // whose rows below are of this run
-    Byte bytes[AddressSpace::granule];
+    Set plain_readers, atomic_readers;  // whose reads below are of this run
     std::uint16_t atomic[AddressSpace::granule];
-    Reads plain_read, atomically_read;
+    std::uint8_t unit;  // bytes in a cell: 8, 4, 2 or 1
+    Cell cells[AddressSpace::granule];
+    Reads reads[max_threads];
+  };
+  // Some of a granule's cells.
+  struct Part {
+    Granule& granule;
+    std::size_t begin, end;
   };
 
   Granule& of(std::size_t index) noexcept {
     Granule& granule = table_[index];
-    if (granule.run != run_) {
-      std::memset(&granule, 0, offsetof(Granule, plain_read));
-      granule.run = run_;
-    }
+    if (granule.run != run_) begin(granule);
     return granule;
   }
-  // What is wrong when someone touches a byte who knows what `clock` knows; null: nothing.
-  static const char* wrong_for_atomic(const Byte& byte, const VectorClock& clock) noexcept;
-  static const char* wrong_for_plain(const Byte& byte, const VectorClock& clock) noexcept;
+  void begin(Granule& granule) const noexcept;
+  // Makes cells so small that none is in the part only partly.
+  static void split(const Part& part) noexcept;
+  // What is wrong when someone touches a cell who knows what `clock` knows; null: nothing.
+  static const char* wrong_for_atomic(const Cell& cell, const VectorClock& clock) noexcept;
+  static const char* wrong_for_plain(const Cell& cell, const VectorClock& clock) noexcept;
+  // `kind` is a member of Reads, and `readers` the granule's set for it.
+  template <auto kind>
+  static void note_read(Set& readers, const Part& part, int thread, Epoch epoch) noexcept;
+  template <auto kind>
+  static bool knows_reads(Set readers, const Part& part, const VectorClock& clock) noexcept;
   template <class F>
-  const char* each_granule(std::uintptr_t address, std::size_t size, F look) noexcept;
+  const char* each_part(std::uintptr_t address, std::size_t size, F look) noexcept;
 
   AddressSpace& space_;
   Granule* table_;

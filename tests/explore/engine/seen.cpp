@@ -8,51 +8,45 @@ namespace explore {
 
 void Seen::make(std::size_t capacity) {
   capacity_ = capacity;
-  keys_ = static_cast<std::uint64_t*>(map_table(capacity * sizeof *keys_));
-  preemptions_ = static_cast<std::uint8_t*>(map_table(capacity));
+  entries_ = static_cast<Entry*>(map_table(capacity * sizeof *entries_));
 }
 
 void Seen::drop() noexcept {
-  munmap(keys_, capacity_ * sizeof *keys_);
-  munmap(preemptions_, capacity_);
+  munmap(entries_, capacity_ * sizeof *entries_);
 }
 
-std::size_t Seen::slot(std::uint64_t key) const noexcept {
-  const std::size_t mask = capacity_ - 1;
-  std::size_t at = static_cast<std::size_t>(key * 0x9E3779B97F4A7C15u >> 20) & mask;
-  while (keys_[at] != 0 && keys_[at] != key) at = (at + 1) & mask;
-  return at;
+std::size_t Seen::first_slot(std::uint64_t key) const noexcept {
+  return static_cast<std::size_t>(key * 0x9E3779B97F4A7C15u >> 20) & (capacity_ - 1);
 }
 
-bool Seen::was_seen(std::uint64_t key, std::uint8_t preemptions_left) {
+bool Seen::was_seen(std::uint64_t key, const Budget& budget) {
   if (key == 0) key = 1;
-  std::size_t at = slot(key);
-  if (keys_[at] == key) {
-    if (preemptions_[at] >= preemptions_left) return true;
-  } else {
-    if (2 * ++used_ > capacity_) {
-      grow();
-      at = slot(key);
+  const std::uint64_t left = budget.packed();
+  std::size_t at = first_slot(key);
+  for (; entries_[at].key != 0; at = (at + 1) & (capacity_ - 1)) {
+    if (entries_[at].key != key) continue;
+    if (covers(entries_[at].left, left)) return true;
+    if (covers(left, entries_[at].left)) {
+      entries_[at].left = left;
+      return false;
     }
-    keys_[at] = key;
   }
-  preemptions_[at] = preemptions_left;
+  entries_[at] = {key, left};
+  if (2 * ++used_ > capacity_) grow();
   return false;
 }
 
 void Seen::grow() {
   const std::size_t capacity = capacity_;
-  const std::uint64_t* keys = keys_;
-  const std::uint8_t* preemptions = preemptions_;
+  Entry* const entries = entries_;
   make(capacity * 2);
   for (std::size_t i = 0; i < capacity; ++i) {
-    if (keys[i] == 0) continue;
-    const std::size_t at = slot(keys[i]);
-    keys_[at] = keys[i];
-    preemptions_[at] = preemptions[i];
+    if (entries[i].key == 0) continue;
+    std::size_t at = first_slot(entries[i].key);
+    while (entries_[at].key != 0) at = (at + 1) & (capacity_ - 1);
+    entries_[at] = entries[i];
   }
-  munmap(const_cast<std::uint64_t*>(keys), capacity * sizeof *keys);
-  munmap(const_cast<std::uint8_t*>(preemptions), capacity);
+  munmap(entries, capacity * sizeof *entries);
 }
 
 void Seen::forget() {
