@@ -75,7 +75,7 @@ int execute(PyObject* module) {
   document_functions(functions, state.stock);
   const bool filled =
       find_whether_threads_are_allowed(state) && add_types(module, state) &&
-      take_over_the_rest(module, state.stock) && adopt_stack_size() &&
+      take_over_the_rest(module, state.stock) && adopt_stack_size() && close_at_the_end(module) &&
       PyModule_AddStringConstant(module, "_underthread_version", UNDERTHREAD_VERSION) == 0;
   return filled ? 0 : -1;
 }

@@ -4,6 +4,7 @@
 #include <atomic>
 
 #include "cpython.h"
+#include "start_gate.h"
 
 namespace underthread::python {
 
@@ -20,6 +21,7 @@ struct ModuleState {
   bool threads_are_allowed;   ///< false: an isolated subinterpreter, which may start none
   /// Ours that run, or are about to. Relaxed: a number on its own.
   std::atomic<Py_ssize_t> threads;
+  StartGate starts;
   /// Handles of threads that the interpreter waits for at its end: a list, as thread_handle.h says.
   ThreadHandle* awaited;
 };

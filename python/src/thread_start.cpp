@@ -87,6 +87,7 @@ void run(Start* start) {
   wait_for(meeting->announced);
   PyThreadState* const state = PyThreadState_New(start->interpreter);
   meeting->has_state = state != nullptr;
+  state_of(start->module).starts.leave();
   // After this `start` is ours, or not to be touched.
   meeting->decided.set();
   if (!state) return;
@@ -118,7 +119,7 @@ bool start(PyObject* module, PyObject* function, PyObject* positional, PyObject*
     give_up(handle);
     return false;
   }
-  if (refuses_threads()) {
+  if (refuses_threads() || !state.starts.enter()) {
     refuse_at_the_end("can't create new thread at interpreter shutdown");
     give_up(handle);
     return false;
@@ -132,11 +133,13 @@ bool start(PyObject* module, PyObject* function, PyObject* positional, PyObject*
                                                 handle,
                                                 &meeting};
   if (!start) {
+    state.starts.leave();
     PyErr_NoMemory();
     give_up(handle);
     return false;
   }
   if (raises([&] { launch(start, run, ident); })) {
+    state.starts.leave();
     drop(start);
     give_up(handle);
     return false;
@@ -147,7 +150,7 @@ bool start(PyObject* module, PyObject* function, PyObject* positional, PyObject*
   // Where there is a GIL the parent waits for the child with it, on purpose: so the interpreter
   // cannot begin to end between the start and the child's thread state, and the child needs no GIL
   // to get there. Where there is none, a new thread state may have to stop all threads, and the
-  // parent must let itself be stopped.
+  // parent must let itself be stopped; the gate keeps the end away.
 #if UNDERTHREAD_HAS_GIL
   wait_for(meeting.decided);
 #else

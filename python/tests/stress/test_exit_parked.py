@@ -1,5 +1,6 @@
 """How a program ends whose daemon threads wait."""
 
+import sysconfig
 import unittest
 
 from programs import OURS, STOCK, Program
@@ -76,9 +77,10 @@ class Parked(unittest.TestCase):
                 for status in (0, 3):
                     with self.subTest(kind, status=status):
                         arguments = (program.name, kind, str(status))
-                        self.assertEqual(
-                            ending(program.run(STOCK, *arguments)), (status, "parked\n", "")
-                        )
+                        # Stock without a GIL may crash or hang where threads start while it ends.
+                        if kind != "start" or not sysconfig.get_config_var("Py_GIL_DISABLED"):
+                            theirs = ending(program.run(STOCK, *arguments))
+                            self.assertEqual(theirs, (status, "parked\n", ""))
                         for turn in range(3):
                             ended = ending(program.run(OURS, *arguments))
                             self.assertEqual(ended, (status, "parked\n", ""), f"exit {turn}")

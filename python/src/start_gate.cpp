@@ -1,0 +1,73 @@
+#include "start_gate.h"
+
+#include "blocking.h"
+#include "lot/fork.h"
+#include "lot/thread_record.h"
+#include "module.h"
+
+#if !UNDERTHREAD_HAS_GIL
+
+namespace underthread::python {
+namespace {
+
+PyObject* close_starts(PyObject* module, PyObject*) {
+  state_of(module).starts.close();
+  Py_RETURN_NONE;
+}
+
+PyMethodDef close_method = {"_close_starts", close_starts, METH_NOARGS, nullptr};
+
+}  // namespace
+
+std::uint64_t StartGate::of_this_process(std::uint64_t word) {
+  const std::uint64_t forks = lot::fork_count.load(std::memory_order_relaxed);
+  return word >> 32 == forks ? word : forks << 32;
+}
+
+bool StartGate::enter() {
+  std::uint64_t word = word_.load(std::memory_order_relaxed);
+  for (;;) {
+    const std::uint64_t found = of_this_process(word);
+    if (found & closed) return false;
+    if (word_.compare_exchange_weak(word, found + one, std::memory_order_acq_rel,
+                                    std::memory_order_relaxed))
+      return true;
+  }
+}
+
+void StartGate::leave() {
+  const std::uint64_t word = word_.fetch_sub(one, std::memory_order_acq_rel) - one;
+  if ((word & closed) && !(word & inside)) empty_.set();
+}
+
+void StartGate::close() {
+  std::uint64_t word = word_.load(std::memory_order_relaxed);
+  std::uint64_t found = 0;
+  do {
+    found = of_this_process(word);
+    if (found & closed) return;
+  } while (!word_.compare_exchange_weak(word, found | closed, std::memory_order_acq_rel,
+                                        std::memory_order_relaxed));
+  lot::ThreadRecord* const me = lot::current();
+  // Without the memory to wait with, the end goes on as it would on the interpreter's own.
+  if (!(found & inside) || !me) return;
+  without_gil([&] {
+    lot::Wait wait;
+    empty_.wait(*me, wait);
+  });
+}
+
+bool close_at_the_end(PyObject* module) {
+  PyObject* const atexit = PyImport_ImportModule("atexit");
+  PyObject* const close = atexit ? PyCFunction_NewEx(&close_method, module, nullptr) : nullptr;
+  PyObject* const done = close ? PyObject_CallMethod(atexit, "register", "O", close) : nullptr;
+  const bool well = done != nullptr;
+  Py_XDECREF(done);
+  Py_XDECREF(close);
+  Py_XDECREF(atexit);
+  return well;
+}
+
+}  // namespace underthread::python
+
+#endif

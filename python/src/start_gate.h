@@ -1,0 +1,64 @@
+// StartGate: lets no thread begin to exist once the interpreter has begun to end.
+//
+// A new thread makes its thread state itself. Where there is a GIL the starter keeps that until
+// then, and the end cannot begin in between. A free-threaded interpreter may have to stop all
+// threads for a new thread state, the starter too, so there the end waits for the starts that are
+// under way: before it goes on from the functions of `atexit`, and no start comes after. Without
+// it, a thread state is made of an interpreter that is gone.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "cpython.h"
+#include "latch.h"
+
+namespace underthread::python {
+
+#if UNDERTHREAD_HAS_GIL
+
+class StartGate {
+ public:
+  bool enter() { return true; }
+  void leave() {}
+};
+
+inline bool close_at_the_end(PyObject*) {
+  return true;
+}
+
+#else
+
+/// Part of a module's state, which is zeroed memory: that is an open gate.
+class StartGate {
+ public:
+  /// False: it is closed. True: `leave` is to follow, once the thread has its state or has failed.
+  bool enter();
+  /// By any thread, with or without a thread state.
+  void leave();
+  /// From now on `enter` is false; returns when all have left. The caller has a thread state, and
+  /// is detached while it waits.
+  void close();
+
+ private:
+  //   bit 0      closed
+  //   bits 1-31  how many are inside
+  //   bits 32-   the fork that this is of: in its child the others are gone, and it is open
+  static constexpr std::uint64_t closed = 1;
+  static constexpr std::uint64_t one = 2;
+  static constexpr std::uint64_t inside = 0xFFFFFFFE;
+
+  static std::uint64_t of_this_process(std::uint64_t word);
+
+  // acq_rel: whoever closes knows of what all did who left. Loads are for the compare-and-swap
+  // after them.
+  std::atomic<std::uint64_t> word_;
+  Latch empty_;  ///< closed, and nobody is inside
+};
+
+/// Has `module`'s gate closed by `atexit`. False: a Python error is set.
+bool close_at_the_end(PyObject* module);
+
+#endif
+
+}  // namespace underthread::python
