@@ -89,9 +89,9 @@ def stop(process, log):
     process.wait()
 
 
-def run(side, suite, folder, limit, only=None, resources=None):
-    """Runs a suite on one side; with `only`, one test of it. `limit()` is in seconds, and may become less
-    while it runs."""
+def run(side, suite, folder, limit, only=None, resources=None, ignored=()):
+    """Runs a suite on one side; with `only`, one test of it; without what is `ignored`. `limit()` is in
+    seconds, and may become less while it runs."""
     folder.mkdir(parents=True, exist_ok=True)
     name = "{}-{}{}".format(suite, side.name, "-again" if only is not None else "")
     log, report = folder / (name + ".log"), folder / (name + ".xml")
@@ -105,6 +105,8 @@ def run(side, suite, folder, limit, only=None, resources=None):
         command += ["--use", resources]
     if only:
         command += ["--match", only]
+    for test in ignored:
+        command += ["--ignore", test]
     side.witnesses()
     start = time.monotonic()
     hung = False
