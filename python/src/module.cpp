@@ -75,8 +75,9 @@ int execute(PyObject* module) {
   document_functions(functions, state.stock);
   const bool filled =
       find_whether_threads_are_allowed(state) && add_types(module, state) &&
-      take_over_the_rest(module, state.stock) && adopt_stack_size() && close_at_the_end(module) &&
+      take_over_the_rest(module, state.stock) && adopt_stack_size() &&
       PyModule_AddStringConstant(module, "_underthread_version", UNDERTHREAD_VERSION) == 0;
+  if (filled) close_at_the_end(module);
   return filled ? 0 : -1;
 }
 

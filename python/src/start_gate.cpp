@@ -15,6 +15,19 @@ PyObject* close_starts(PyObject* module, PyObject*) {
   Py_RETURN_NONE;
 }
 
+/// A moment later this thread would end wherever it takes its state back; until then it would only
+/// be told that it can start none, and that be printed.
+[[noreturn]] void wait_for_the_end() {
+  Latch never;
+  lot::ThreadRecord* const me = lot::current();
+  for (;;) {
+    without_gil([&] {
+      lot::Wait wait;
+      if (me) never.wait(*me, wait);
+    });
+  }
+}
+
 PyMethodDef close_method = {"_close_starts", close_starts, METH_NOARGS, nullptr};
 
 }  // namespace
@@ -28,7 +41,10 @@ bool StartGate::enter() {
   std::uint64_t word = word_.load(std::memory_order_relaxed);
   for (;;) {
     const std::uint64_t found = of_this_process(word);
-    if (found & closed) return false;
+    if (found & closed) {
+      if (_PyOS_IsMainThread()) return false;
+      wait_for_the_end();
+    }
     if (word_.compare_exchange_weak(word, found + one, std::memory_order_acq_rel,
                                     std::memory_order_relaxed))
       return true;
@@ -57,15 +73,19 @@ void StartGate::close() {
   });
 }
 
-bool close_at_the_end(PyObject* module) {
+void close_at_the_end(PyObject* module) {
+  StartGate& starts = state_of(module).starts;
+  if (!starts.is_to_be_watched()) return;
   PyObject* const atexit = PyImport_ImportModule("atexit");
   PyObject* const close = atexit ? PyCFunction_NewEx(&close_method, module, nullptr) : nullptr;
   PyObject* const done = close ? PyObject_CallMethod(atexit, "register", "O", close) : nullptr;
-  const bool well = done != nullptr;
+  if (!done) {
+    PyErr_Clear();
+    starts.is_not_watched();
+  }
   Py_XDECREF(done);
   Py_XDECREF(close);
   Py_XDECREF(atexit);
-  return well;
 }
 
 }  // namespace underthread::python

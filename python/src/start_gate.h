@@ -23,22 +23,26 @@ class StartGate {
   void leave() {}
 };
 
-inline bool close_at_the_end(PyObject*) {
-  return true;
-}
+inline void close_at_the_end(PyObject*) {}
 
 #else
 
 /// Part of a module's state, which is zeroed memory: that is an open gate.
 class StartGate {
  public:
-  /// False: it is closed. True: `leave` is to follow, once the thread has its state or has failed.
+  /// True: `leave` is to follow, once the thread has its state or has failed. False: it is closed,
+  /// and the caller is the main thread. For any other the end has come, and it does not come back:
+  /// what it has on its stack must not need to be cleared.
   bool enter();
   /// By any thread, with or without a thread state.
   void leave();
   /// From now on `enter` is false; returns when all have left. The caller has a thread state, and
   /// is detached while it waits.
   void close();
+
+  /// True for the first who asks: `close` is to be called at the end.
+  bool is_to_be_watched() { return !watched_.exchange(true, std::memory_order_relaxed); }
+  void is_not_watched() { watched_.store(false, std::memory_order_relaxed); }
 
  private:
   //   bit 0      closed
@@ -54,10 +58,13 @@ class StartGate {
   // after them.
   std::atomic<std::uint64_t> word_;
   Latch empty_;  ///< closed, and nobody is inside
+  // Relaxed: decides who does it, and nothing else.
+  std::atomic<bool> watched_;
 };
 
-/// Has `module`'s gate closed by `atexit`. False: a Python error is set.
-bool close_at_the_end(PyObject* module);
+/// Has `module`'s gate closed by `atexit`, unless that is so already. An interpreter that has
+/// `_thread` built in loads it before it can import; then the next call does it.
+void close_at_the_end(PyObject* module);
 
 #endif
 

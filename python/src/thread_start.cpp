@@ -119,6 +119,7 @@ bool start(PyObject* module, PyObject* function, PyObject* positional, PyObject*
     give_up(handle);
     return false;
   }
+  close_at_the_end(module);
   if (refuses_threads() || !state.starts.enter()) {
     refuse_at_the_end("can't create new thread at interpreter shutdown");
     give_up(handle);
