@@ -11,7 +11,8 @@
 namespace underthread::python {
 namespace {
 
-/// The main thread's record while that thread is in `block`, else null. In the child of a fork it
+/// The main thread's record while that thread is in `block`, and not in a handler that runs there;
+/// else null. In the child of a fork it
 /// may still name a thread that is not there: waking that is harmless, since a record stays
 /// readable for ever and whoever uses it next only looks around once more.
 ///
@@ -25,12 +26,23 @@ bool runs_handlers_here() {
   return _PyOS_IsMainThread() && PyInterpreterState_Get() == PyInterpreterState_Main();
 }
 
+/// Runs the handlers that are due. Meanwhile the main thread waits for whatever they do, and is not
+/// to be woken as from a wait of ours. @return false: one raised
+bool run_handlers(lot::ThreadRecord* runs_here) {
+  if (runs_here) main_in_block.store(nullptr, std::memory_order_seq_cst);
+  const bool well = Py_MakePendingCalls() == 0;
+  if (!runs_here) return well;
+  main_in_block.store(runs_here, std::memory_order_seq_cst);
+  // For what was noted before whoever did could find us here.
+  return well && Py_MakePendingCalls() == 0;
+}
+
 /// Waits as `block` says. A thread that runs handlers can be found as `main_in_block` meanwhile.
 Blocked wait_for(lot::ThreadRecord& me, bool runs_handlers, lot::Wait& wait,
                  lot::Callback<lot::WaitEnd(lot::Wait&)> park) {
   // A signal may have come before we let go of the GIL; its handler would have to wait as long as
   // we do, and no system call is going to be interrupted by it any more.
-  if (runs_handlers && Py_MakePendingCalls() < 0) return Blocked::raised;
+  if (runs_handlers && !run_handlers(&me)) return Blocked::raised;
   for (;;) {
     lot::WaitEnd end = lot::WaitEnd::timed_out;
     Refusal refusal;
@@ -43,7 +55,7 @@ Blocked wait_for(lot::ThreadRecord& me, bool runs_handlers, lot::Wait& wait,
     if (end == lot::WaitEnd::timed_out) return Blocked::timed_out;
     // Taken before the handlers run: an interrupt that comes while they do ends the next wait.
     lot::take_pending(me);
-    if (Py_MakePendingCalls() < 0) return Blocked::raised;
+    if (!run_handlers(runs_handlers ? &me : nullptr)) return Blocked::raised;
   }
 }
 
@@ -80,9 +92,10 @@ Blocked block(std::int64_t patience, Handlers handlers, const char* at_the_end,
   return end;
 }
 
-void wake_main_thread() {
-  if (lot::ThreadRecord* const waiting = main_in_block.load(std::memory_order_seq_cst))
-    lot::interrupt(*waiting);
+bool wake_main_thread() {
+  lot::ThreadRecord* const waiting = main_in_block.load(std::memory_order_seq_cst);
+  if (waiting) lot::interrupt(*waiting);
+  return waiting != nullptr;
 }
 
 }  // namespace underthread::python

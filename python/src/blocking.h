@@ -37,7 +37,7 @@ Blocked block(std::int64_t patience, Handlers handlers, const char* at_the_end,
 void without_gil(lot::Callback<void()> wait);
 
 /// Wakes the main thread if it is in `block`, so that it runs the handlers that are due. What is to
-/// be found there is there already.
-void wake_main_thread();
+/// be found there is there already. Async-signal-safe. @return false: it is not there
+bool wake_main_thread();
 
 }  // namespace underthread::python

@@ -2,13 +2,13 @@
 
 #include <csignal>
 
-#include "blocking.h"
+#include "prompt.h"
 
 namespace underthread::python {
 
 PyObject* interrupt_main(PyObject*, [[maybe_unused]] PyObject* arguments) {
-#if UNDERTHREAD_INTERRUPT_TAKES_SIGNUM
   int signum = SIGINT;
+#if UNDERTHREAD_INTERRUPT_TAKES_SIGNUM
   if (!PyArg_ParseTuple(arguments, "|i:signum", &signum)) return nullptr;
   // The interpreter knows the handlers, and does nothing where there is none to run.
   if (PyErr_SetInterruptEx(signum) != 0) {
@@ -18,9 +18,8 @@ PyObject* interrupt_main(PyObject*, [[maybe_unused]] PyObject* arguments) {
 #else
   PyErr_SetInterrupt();
 #endif
-  // After it, so that the main thread finds what it is woken for. Where nothing was scheduled it
-  // looks around in vain and sleeps on.
-  wake_main_thread();
+  // After it, so that the main thread finds what it is hurried for.
+  hurry_main_thread(signum);
   Py_RETURN_NONE;
 }
 

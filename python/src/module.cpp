@@ -7,6 +7,7 @@
 #include "interrupt.h"
 #include "local_object.h"
 #include "lock_object.h"
+#include "prompt.h"
 #include "rlock_object.h"
 #include "stock.h"
 #include "stock_module.h"
@@ -28,6 +29,7 @@ PyMethodDef functions[] = {
     {"exit_thread", exit_thread, METH_NOARGS, nullptr},
     {"exit", exit_thread, METH_NOARGS, nullptr},
     {"interrupt_main", interrupt_main, interrupt_main_convention, nullptr},
+    {"_underthread_prompt_interrupts", prompt_interrupts, METH_VARARGS, nullptr},
     {"_count", count, METH_NOARGS, nullptr},
     {"stack_size", stack_size, METH_VARARGS, nullptr},
 #if UNDERTHREAD_HAS_SENTINEL
@@ -76,6 +78,7 @@ int execute(PyObject* module) {
   const bool filled =
       find_whether_threads_are_allowed(state) && add_types(module, state) &&
       take_over_the_rest(module, state.stock) && adopt_stack_size() &&
+      prepare_prompt_interrupts() &&
       PyModule_AddStringConstant(module, "_underthread_version", UNDERTHREAD_VERSION) == 0;
   if (filled) close_at_the_end(module);
   return filled ? 0 : -1;

@@ -8,7 +8,7 @@ there; ``underthread.is_active()`` says which of the two it is.
 from underthread import _install
 
 __version__ = "0.1.0"
-__all__ = ["install", "is_active", "uninstall"]
+__all__ = ["install", "is_active", "prompt_interrupts", "uninstall"]
 
 _core = _install.core
 is_active = _install.is_active
@@ -31,3 +31,15 @@ def install():
         warnings.warn(_install.stays_stock(), RuntimeWarning, stacklevel=2)
     else:
         _install.replace()
+
+
+def prompt_interrupts(on=None):
+    """Sets whether ``interrupt_main`` is noticed at once, whatever the main thread waits for; without an
+    argument it only asks. The answer is what it was before.
+
+    It is so from the start, unless ``UNDERTHREAD_PROMPT=0`` is in the environment. Without it the main
+    thread is still woken from waits for locks, but not from system calls.
+    """
+    if _core is None:
+        return False
+    return _core._underthread_prompt_interrupts(*(() if on is None else (on,)))

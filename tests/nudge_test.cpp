@@ -1,0 +1,145 @@
+#include "os/nudge.h"
+
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <csignal>
+#include <thread>
+
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "os/native_thread.h"
+
+namespace underthread::os {
+namespace {
+
+Nudge nudge;
+std::atomic<int> wanted{0};
+std::atomic<int> nudges{0};
+
+void nudged() {
+  nudges.fetch_add(1);
+  if (wanted.load() > 0) nudge.again();
+}
+
+class NudgeTest : public ::testing::Test {
+ protected:
+  NudgeTest() {
+    EXPECT_EQ(pipe(pipe_.data()), 0);
+    nudges = 0;
+  }
+  ~NudgeTest() override {
+    for (const int end : pipe_) close(end);
+  }
+
+  // A thread that reads what never comes, until it has been ended `ends` times.
+  std::thread reader(int ends) {
+    wanted = ends;
+    std::atomic<std::uint64_t> id{0};
+    std::thread thread([this, &id] {
+      id = thread_native_id();
+      while (wanted.load() > 0) {
+        char byte = 0;
+        EXPECT_EQ(read(pipe_[0], &byte, 1), -1);
+        EXPECT_EQ(errno, EINTR);
+        wanted.fetch_sub(1);
+      }
+    });
+    while (id == 0) std::this_thread::yield();
+    reader_id_ = id;
+    return thread;
+  }
+
+  std::array<int, 2> pipe_{};
+  std::uint64_t reader_id_ = 0;
+};
+
+TEST_F(NudgeTest, EndsSystemCallsUntilItIsNoLongerWanted) {
+  std::thread thread = reader(6);
+  EXPECT_TRUE(nudge.aim(reader_id_, Nudge::claim(0, nudged)));
+  nudge.begin();
+  thread.join();
+  EXPECT_GE(nudges, 6);
+}
+
+// However it falls: before the call, between the look and the call, in the call.
+TEST_F(NudgeTest, IsNotLostBeforeTheCall) {
+  const int signum = Nudge::claim(0, nudged);
+  for (int turn = 0; turn < 200; ++turn) {
+    std::thread thread = reader(1);
+    EXPECT_TRUE(nudge.aim(reader_id_, signum));
+    nudge.begin();
+    thread.join();
+  }
+}
+
+TEST_F(NudgeTest, ComesLaterWhereItIsAskedTo) {
+  std::thread thread = reader(1);
+  EXPECT_TRUE(nudge.aim(reader_id_, Nudge::claim(0, nudged)));
+  nudge.begin_later();
+  thread.join();
+  EXPECT_GE(nudges, 1);
+}
+
+TEST_F(NudgeTest, LeavesErrnoAlone) {
+  const int signum = Nudge::claim(0, nudged);
+  wanted = 0;
+  errno = EDOM;
+  raise(signum);
+  EXPECT_EQ(errno, EDOM);
+  EXPECT_EQ(nudges, 1);
+}
+
+TEST_F(NudgeTest, ASignalThatIsHandledIsNotTaken) {
+  const int before = Nudge::claim(0, nudged);
+  EXPECT_EQ(before, SIGURG);
+  struct sigaction theirs = {};
+  theirs.sa_handler = [](int) {};
+  sigaction(SIGURG, &theirs, nullptr);
+  const int other = Nudge::claim(0, nudged);
+  EXPECT_GT(other, SIGRTMIN);
+  EXPECT_LT(other, SIGRTMAX);
+  EXPECT_EQ(Nudge::claim(SIGURG, nudged), 0);
+  struct sigaction found = {};
+  sigaction(SIGURG, nullptr, &found);
+  EXPECT_EQ(found.sa_handler, theirs.sa_handler);
+
+  theirs.sa_handler = SIG_DFL;
+  sigaction(SIGURG, &theirs, nullptr);
+  signal(other, SIG_DFL);
+  EXPECT_EQ(Nudge::claim(0, nudged), SIGURG);
+}
+
+TEST_F(NudgeTest, AnIgnoredSignalIsNotTaken) {
+  signal(SIGURG, SIG_IGN);
+  EXPECT_EQ(Nudge::claim(SIGURG, nudged), 0);
+  signal(SIGURG, SIG_DFL);
+  EXPECT_EQ(Nudge::claim(SIGURG, nudged), SIGURG);
+  EXPECT_EQ(Nudge::claim(SIGKILL, nudged), 0);
+}
+
+TEST_F(NudgeTest, AForkChildAimsAnew) {
+  const int signum = Nudge::claim(0, nudged);
+  EXPECT_TRUE(nudge.aim(thread_native_id(), signum));
+  const pid_t child = fork();
+  if (child == 0) {
+    nudge.forget();
+    wanted = 3;
+    if (!nudge.aim(thread_native_id(), signum)) _exit(1);
+    nudge.begin();
+    char byte = 0;
+    while (wanted.load() > 0) {
+      if (read(pipe_[0], &byte, 1) != -1 || errno != EINTR) _exit(2);
+      wanted.fetch_sub(1);
+    }
+    _exit(0);
+  }
+  int status = 0;
+  EXPECT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+}
+
+}  // namespace
+}  // namespace underthread::os
