@@ -21,7 +21,10 @@ std::atomic<int> nudges{0};
 
 void nudged() {
   nudges.fetch_add(1);
-  if (wanted.load() > 0) nudge.again();
+  if (wanted.load() > 0)
+    nudge.again();
+  else
+    nudge.stop();
 }
 
 class NudgeTest : public ::testing::Test {

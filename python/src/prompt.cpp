@@ -36,9 +36,16 @@ bool is_awaited() {
   return sent.load(std::memory_order_seq_cst) != looked_for.load(std::memory_order_seq_cst);
 }
 
+// Nothing is awaited. Whoever sends meanwhile counts before it begins: either that is seen here, or
+// it begins after this.
+void stop() {
+  nudge.stop();
+  if (is_awaited()) nudge.begin_later();
+}
+
 // In a signal handler, in the main thread. It may be in a wait of ours by now.
 void nudged() {
-  if (!is_awaited()) return;
+  if (!is_awaited()) return stop();
   wake_main_thread();
   nudge.again();
 }
@@ -56,9 +63,7 @@ int look(void*) {
   const std::uint64_t now = sent.load(std::memory_order_seq_cst);
   call_is_pending.store(false, std::memory_order_seq_cst);
   looked_for.store(now, std::memory_order_seq_cst);
-  nudge.stop();
-  // Another was sent before that, and its nudge may be what has been stopped.
-  if (is_awaited()) nudge.begin_later();
+  stop();
   // Some may have been noted since the interpreter ran handlers, just before this: all that were
   // counted above run now, since from here the way may lead into a system call without another
   // look.

@@ -28,13 +28,14 @@ class Nudge {
   /// In the child of a fork, which has no timers.
   void forget() noexcept;
 
-  /// Nudges now, and from then on as long as the handler calls `again`. Any thread.
+  /// Nudges now, and from then on until `stop`, which the handler is to call if nothing is awaited
+  /// any more; else `again`. Any thread.
   void begin() noexcept;
   /// The same, but the first nudge comes after the first pause.
   void begin_later() noexcept;
   /// After a pause of 1, 5, 20 and then each time 100 ms. Async-signal-safe.
   void again() noexcept;
-  /// No nudge is on its way any more that was not sent before.
+  /// No nudge is sent any more. Async-signal-safe.
   void stop() noexcept;
 
  private:

@@ -89,11 +89,13 @@ void Nudge::set_timer(std::int64_t ns) noexcept {
   if (!has_timer_.load(std::memory_order_relaxed)) return;
   struct itimerspec when = {};
   when.it_value.tv_nsec = ns;
+  // Where a signal was taken and its handler did not run, there is another.
+  if (ns != 0) when.it_interval.tv_nsec = pauses[std::size(pauses) - 1];
   timer_settime(timer_.load(std::memory_order_relaxed), 0, &when, nullptr);
 }
 
 void Nudge::begin() noexcept {
-  pauses_.store(0, std::memory_order_relaxed);
+  begin_later();
   syscall(SYS_tgkill, getpid(), static_cast<pid_t>(native_id_.load(std::memory_order_relaxed)),
           signum_.load(std::memory_order_relaxed));
 }
