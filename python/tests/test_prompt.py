@@ -1,5 +1,6 @@
 """interrupt_main ends a main thread's system calls at once, and nothing that the program does with signals breaks."""
 
+import os
 import re
 import signal
 import unittest
@@ -233,8 +234,6 @@ class Prompt(unittest.TestCase):
 
     def nudges(self, **environment):
         """(the signals that it nudges with, stderr)"""
-        import os
-
         text = (
             caught()
             + """
