@@ -12,9 +12,9 @@ namespace underthread::python {
 namespace {
 
 /// The main thread's record while that thread is in `block`, and not in a handler that runs there;
-/// else null. In the child of a fork it
-/// may still name a thread that is not there: waking that is harmless, since a record stays
-/// readable for ever and whoever uses it next only looks around once more.
+/// else null. In the child of a fork it may still name a thread that is not there: waking that is
+/// harmless, since a record stays readable for ever and whoever uses it next only looks around once
+/// more.
 ///
 /// seq_cst: the main thread says that it is here and then looks for handlers that are due; whoever
 /// notes one then looks whether it is here. One of them sees the other, also where there is no GIL
