@@ -63,6 +63,11 @@ PyAPI_FUNC(int) _PyTime_FromSecondsObject(PyTime_t* time, PyObject* seconds, int
 }
 #endif
 
+#if PY_VERSION_HEX >= 0x030B0000 && PY_VERSION_HEX < 0x030C0000
+// Exported by 3.11, in an internal header.
+extern "C" PyAPI_FUNC(void) _PyThreadState_SetCurrent(PyThreadState* state);
+#endif
+
 namespace underthread::python {
 
 /// `lock.locked()` and `release` go by a flag that the GIL guards: `threading` releases a lock that
@@ -120,6 +125,20 @@ inline bool seconds_to_nanoseconds(PyObject* seconds, std::int64_t& nanoseconds)
   nanoseconds = time;
   return true;
 }
+
+/// A state for the thread that this is, which needs no GIL for it; null: no memory.
+#if PY_VERSION_HEX >= 0x030B0000 && PY_VERSION_HEX < 0x030C0000
+// 3.11's PyThreadState_New does not look whether it got one, and crashes.
+inline PyThreadState* new_thread_state(PyInterpreterState* interpreter) {
+  PyThreadState* const state = _PyThreadState_Prealloc(interpreter);
+  if (state) _PyThreadState_SetCurrent(state);
+  return state;
+}
+#else
+inline PyThreadState* new_thread_state(PyInterpreterState* interpreter) {
+  return PyThreadState_New(interpreter);
+}
+#endif
 
 /// True while the interpreter that is running ends: other threads cannot go on, or not for long.
 inline bool is_finalizing() {

@@ -188,6 +188,13 @@ void make_sentinel(PyObject* lock) {
   object(lock)->is_sentinel = true;
 }
 
+void release_if_mine(PyTypeObject* lock_type, PyObject* lock) {
+  if (!Py_IS_TYPE(lock, lock_type) || !object(lock)->lock.is_mine()) return;
+  Refusal none;
+  is_refused(none, [&] { object(lock)->lock.give_up(Hold::scoped); });
+  object(lock)->note(false);
+}
+
 void release_if_held(PyObject* lock) {
   if (!object(lock)->is_held()) return;
   // The word is held where `flag` is set, so this is not refused.

@@ -15,6 +15,10 @@ PyObject* new_lock(PyTypeObject* lock_type);
 /// `locked()` whether it has acquired it.
 void make_sentinel(PyObject* lock);
 
+/// Releases a lock that this thread has acquired by `with` and will not leave any more. Any other
+/// lock, or object, stays as it is. Never fails and runs no Python code.
+void release_if_mine(PyTypeObject* lock_type, PyObject* lock);
+
 /// Releases a lock if it is held. Never fails and runs no Python code.
 void release_if_held(PyObject* lock);
 

@@ -4,6 +4,7 @@
 // `__module__ == '_thread'`, as programs and CPython's own tests expect.
 #include "module.h"
 
+#include "beginning.h"
 #include "interrupt.h"
 #include "local_object.h"
 #include "lock_object.h"
@@ -63,6 +64,8 @@ bool add_types(PyObject* module, ModuleState& state) {
   state.local_type = make_local_type(module, stock);
   if (!state.locals_key || !state.locals_type || !add(module, "_local", state.local_type))
     return false;
+  state.beginning_type = make_beginning_type(module);
+  if (!state.beginning_type) return false;
 #if !UNDERTHREAD_HAS_SENTINEL
   state.handle_type = make_handle_type(module);
   if (!add(module, "_ThreadHandle", state.handle_type)) return false;
@@ -91,6 +94,7 @@ int traverse(PyObject* module, visitproc visit, void* arg) {
   Py_VISIT(state.rlock_type);
   Py_VISIT(state.local_type);
   Py_VISIT(state.locals_type);
+  Py_VISIT(state.beginning_type);
   Py_VISIT(state.handle_type);
   return 0;
 }
@@ -105,6 +109,7 @@ int clear(PyObject* module) {
   Py_CLEAR(state.rlock_type);
   Py_CLEAR(state.local_type);
   Py_CLEAR(state.locals_type);
+  Py_CLEAR(state.beginning_type);
   Py_CLEAR(state.handle_type);
   Py_CLEAR(state.locals_key);
   return 0;

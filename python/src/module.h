@@ -16,6 +16,7 @@ struct ModuleState {
   PyTypeObject* rlock_type;
   PyTypeObject* local_type;
   PyTypeObject* locals_type;
+  PyTypeObject* beginning_type;
   PyTypeObject* handle_type;  ///< null where threads have no handles
   PyObject* locals_key;       ///< of a thread's ThreadLocals in the dict that it has of itself
   bool threads_are_allowed;   ///< false: an isolated subinterpreter, which may start none

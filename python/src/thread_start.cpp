@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <new>
 
+#include "beginning.h"
 #include "blocking.h"
 #include "errors.h"
 #include "latch.h"
@@ -33,6 +34,7 @@ struct Start {
   PyObject* keywords;  ///< null: none
   PyInterpreterState* interpreter;
   ThreadHandle* handle;  ///< null: the thread has none. A reference, the child's
+  PyObject* beginning;   ///< null: the starter does not wait until it has begun
   Meeting* meeting;
 };
 
@@ -41,6 +43,7 @@ void drop(Start* start) {
   Py_DECREF(start->function);
   Py_DECREF(start->arguments);
   Py_XDECREF(start->keywords);
+  Py_XDECREF(start->beginning);
   delete start;
 }
 
@@ -55,7 +58,7 @@ void wait_for(Latch& latch) {
 #if UNDERTHREAD_HAS_SENTINEL
 void give_up(ThreadHandle*) {}
 void end(ThreadHandle*) {}
-void launch(Start* start, void (*run)(Start*), Ident& ident) {
+void begin(Start* start, void (*run)(Start*), Ident& ident) {
   ident = underthread::start_new_thread([start, run] { run(start); });
 }
 #else
@@ -69,7 +72,7 @@ void end(ThreadHandle* handle) {
   handle->thread_ends();
   handle->drop();
 }
-void launch(Start* start, void (*run)(Start*), Ident& ident) {
+void begin(Start* start, void (*run)(Start*), Ident& ident) {
   const auto child = [start, run] { run(start); };
   if (start->handle)
     start->handle->start(child);
@@ -85,7 +88,7 @@ void run(Start* start) {
   ThreadHandle* const handle = start->handle;
   // Whoever joins looks into the handle as soon as this thread has run.
   wait_for(meeting->announced);
-  PyThreadState* const state = PyThreadState_New(start->interpreter);
+  PyThreadState* const state = new_thread_state(start->interpreter);
   meeting->has_state = state != nullptr;
   state_of(start->module).starts.leave();
   // After this `start` is ours, or not to be touched.
@@ -94,13 +97,10 @@ void run(Start* start) {
   PyEval_AcquireThread(state);
 
   PyObject* const result = PyObject_Call(start->function, start->arguments, start->keywords);
-  if (result) {
-    Py_DECREF(result);
-  } else if (PyErr_ExceptionMatches(PyExc_SystemExit)) {
-    PyErr_Clear();
-  } else {
-    write_unraisable_of_thread(start->function);
-  }
+  Py_XDECREF(result);
+  end_beginning(state_of(start->module), start->beginning);
+  if (PyErr_ExceptionMatches(PyExc_SystemExit)) PyErr_Clear();
+  if (PyErr_Occurred()) write_unraisable_of_thread(start->function);
   state_of(start->module).threads.fetch_sub(1, std::memory_order_relaxed);
   drop(start);
   PyThreadState_Clear(state);
@@ -109,10 +109,11 @@ void run(Start* start) {
 }
 
 /// Starts a thread that calls `function`. False: a Python error is set.
-/// @param handle  null: none; else a reference, which goes to the thread
-/// @param ident   set to the thread's, where it has no handle
-bool start(PyObject* module, PyObject* function, PyObject* positional, PyObject* keywords,
-           ThreadHandle* handle, Ident& ident) {
+/// @param handle     null: none; else a reference, which goes to the thread
+/// @param beginning  null: none; else the thread gets one more reference
+/// @param ident      set to the thread's, where it has no handle
+bool launch(PyObject* module, PyObject* function, PyObject* positional, PyObject* keywords,
+            ThreadHandle* handle, PyObject* beginning, Ident& ident) {
   ModuleState& state = state_of(module);
   if (!state.threads_are_allowed) {
     PyErr_SetString(PyExc_RuntimeError, "thread is not supported for isolated subinterpreters");
@@ -120,26 +121,25 @@ bool start(PyObject* module, PyObject* function, PyObject* positional, PyObject*
     return false;
   }
   close_at_the_end(module);
-  if (refuses_threads() || !state.starts.enter()) {
+  // Where the interpreter lets a thread start while it ends, that will not get to run: nobody may
+  // wait for it.
+  if (refuses_threads() || (beginning && is_finalizing()) || !state.starts.enter()) {
     refuse_at_the_end("can't create new thread at interpreter shutdown");
     give_up(handle);
     return false;
   }
   Meeting meeting;
-  Start* const start = new (std::nothrow) Start{Py_NewRef(module),
-                                                Py_NewRef(function),
-                                                Py_NewRef(positional),
-                                                Py_XNewRef(keywords),
-                                                PyInterpreterState_Get(),
-                                                handle,
-                                                &meeting};
+  Start* const start = new (std::nothrow) Start{Py_NewRef(module),        Py_NewRef(function),
+                                                Py_NewRef(positional),    Py_XNewRef(keywords),
+                                                PyInterpreterState_Get(), handle,
+                                                Py_XNewRef(beginning),    &meeting};
   if (!start) {
     state.starts.leave();
     PyErr_NoMemory();
     give_up(handle);
     return false;
   }
-  if (raises([&] { launch(start, run, ident); })) {
+  if (raises([&] { begin(start, run, ident); })) {
     state.starts.leave();
     drop(start);
     give_up(handle);
@@ -163,6 +163,23 @@ bool start(PyObject* module, PyObject* function, PyObject* positional, PyObject*
   end(handle);
   PyErr_NoMemory();
   return false;
+}
+
+/// The same, and waits until the thread has begun where its starter would wait for that next.
+/// @param is_there  set to whether there is a thread, whatever this returns
+bool start(PyObject* module, PyObject* function, PyObject* positional, PyObject* keywords,
+           ThreadHandle* handle, Ident& ident, bool& is_there) {
+  is_there = false;
+  PyObject* beginning = nullptr;
+  if (!expect_beginning(state_of(module), function, beginning)) {
+    give_up(handle);
+    return false;
+  }
+  if (!launch(module, function, positional, keywords, handle, beginning, ident)) {
+    expect_nothing(function, beginning);
+    return false;
+  }
+  return wait_for_beginning(function, beginning, is_there);
 }
 
 #if UNDERTHREAD_HAS_SENTINEL
@@ -202,7 +219,8 @@ PyObject* start_new_thread(PyObject* module, PyObject* arguments) {
                                       keywords ? keywords : Py_None) < 0)
     return nullptr;
   Ident ident = 0;
-  if (!start(module, function, positional, keywords, nullptr, ident)) return nullptr;
+  bool is_there = false;
+  if (!start(module, function, positional, keywords, nullptr, ident, is_there)) return nullptr;
   return PyLong_FromUnsignedLong(ident);
 }
 
@@ -230,14 +248,15 @@ PyObject* start_joinable_thread(PyObject* module, PyObject* arguments, PyObject*
   PyObject* const object = given == Py_None ? new_handle(state.handle_type) : Py_NewRef(given);
   PyObject* const none = PyTuple_New(0);
   bool started = false;
+  bool is_there = false;
   if (object && none && handle_of(object).begin_start()) {
     ThreadHandle& handle = handle_of(object);
     // Before the thread can have ended.
     if (!daemon) handle.await(state);
     handle.refer();
     Ident ident = 0;
-    started = start(module, function, none, nullptr, &handle, ident);
-    if (!started && !daemon) handle.forget();
+    started = start(module, function, none, nullptr, &handle, ident, is_there);
+    if (!is_there && !daemon) handle.forget();
   }
   Py_XDECREF(none);
   if (started) return object;
