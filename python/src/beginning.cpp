@@ -103,14 +103,24 @@ Waiters waiters_of(PyObject* function) {
   return found;
 }
 
+PyObject* context_of(PyObject* error) {
+  PyObject* const context = PyException_GetContext(error);
+  Py_XDECREF(context);
+  return context;
+}
+
 /// Of all errors that `failure` came from the first: on its way out of `_bootstrap` another may
-/// have taken its place. Borrowed: an error keeps what it came from.
+/// have taken its place. Borrowed: an error keeps what it came from. Without memory the interpreter
+/// has one MemoryError for all, and the line may be a circle.
 PyObject* origin_of(PyObject* failure) {
-  while (PyObject* const context = PyException_GetContext(failure)) {
-    failure = context;
-    Py_DECREF(context);
+  PyObject* origin = failure;
+  PyObject* slow = failure;
+  for (bool even = false;; even = !even) {
+    PyObject* const context = context_of(origin);
+    if (!context || context == slow) return origin;
+    origin = context;
+    if (even) slow = context_of(slow);
   }
-  return failure;
 }
 
 /// The error of a start whose thread has not begun. Takes `failure`; null: it just ended.

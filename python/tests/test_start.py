@@ -230,25 +230,25 @@ told.wait()
             """
 import os, _testcapi
 os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-def end_shortage():
-    while True:
-        try:
-            return _testcapi.remove_mem_hooks()
-        except MemoryError:
-            pass
+def attempt():
+    thread = threading.Thread(target=_thread._count)
+    _testcapi.set_nomemory(first, first + width)
+    thread.start()
 for width in 1, 2, 5:
     for first in range(120):
-        thread = threading.Thread(target=_thread._count)
-        error = None
         try:
-            _testcapi.set_nomemory(first, first + width)
-            thread.start()
-            end_shortage()
-        except BaseException as raised:
-            end_shortage()
-            error = raised
-        if error and not isinstance(error, (MemoryError, RuntimeError, KeyError)):
-            print(error)
+            try:
+                attempt()
+            except (MemoryError, RuntimeError, KeyError):
+                pass
+        except MemoryError:
+            pass
+        while True:
+            try:
+                _testcapi.remove_mem_hooks()
+                break
+            except MemoryError:
+                pass
         while _thread._count():
             pass
 print("never")
