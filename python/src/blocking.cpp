@@ -2,11 +2,13 @@
 
 #include <underthread/deadline.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 
 #include "errors.h"
 #include "lot/thread_record.h"
+#include "signal_slot.h"
 
 namespace underthread::python {
 namespace {
@@ -21,11 +23,6 @@ namespace {
 /// to order the two.
 constinit std::atomic<lot::ThreadRecord*> main_in_block{nullptr};
 
-/// Signals' handlers run in one thread of one interpreter.
-bool runs_handlers_here() {
-  return _PyOS_IsMainThread() && PyInterpreterState_Get() == PyInterpreterState_Main();
-}
-
 /// Runs the handlers that are due. Meanwhile the main thread waits for whatever they do, and is not
 /// to be woken as from a wait of ours. @return false: one raised
 bool run_handlers(lot::ThreadRecord* runs_here) {
@@ -37,12 +34,19 @@ bool run_handlers(lot::ThreadRecord* runs_here) {
   return well && Py_MakePendingCalls() == 0;
 }
 
+/// A main thread that has waited for so long looks to it that signals wake it: ns. To look costs as
+/// much as some waits, so a short one goes without; what it misses is noticed then.
+constexpr std::int64_t time_to_watch = 1'000'000;
+
 /// Waits as `block` says. A thread that runs handlers can be found as `main_in_block` meanwhile.
 Blocked wait_for(lot::ThreadRecord& me, bool runs_handlers, lot::Wait& wait,
                  lot::Callback<lot::WaitEnd(lot::Wait&)> park) {
   // A signal may have come before we let go of the GIL; its handler would have to wait as long as
   // we do, and no system call is going to be interrupted by it any more.
   if (runs_handlers && !run_handlers(&me)) return Blocked::raised;
+  const std::int64_t until = wait.until;
+  if (runs_handlers)
+    wait.until = std::min(until, moment_in(std::chrono::nanoseconds(time_to_watch)));
   for (;;) {
     lot::WaitEnd end = lot::WaitEnd::timed_out;
     Refusal refusal;
@@ -52,14 +56,23 @@ Blocked wait_for(lot::ThreadRecord& me, bool runs_handlers, lot::Wait& wait,
       return Blocked::raised;
     }
     if (end == lot::WaitEnd::done) return Blocked::done;
-    if (end == lot::WaitEnd::timed_out) return Blocked::timed_out;
-    // Taken before the handlers run: an interrupt that comes while they do ends the next wait.
-    lot::take_pending(me);
+    if (end == lot::WaitEnd::timed_out) {
+      if (wait.until == until) return Blocked::timed_out;
+      watch_signals();
+      wait.until = until;
+    } else {
+      // Taken before the handlers run: an interrupt that comes while they do ends the next wait.
+      lot::take_pending(me);
+    }
     if (!run_handlers(runs_handlers ? &me : nullptr)) return Blocked::raised;
   }
 }
 
 }  // namespace
+
+bool runs_handlers_here() {
+  return _PyOS_IsMainThread() && PyInterpreterState_Get() == PyInterpreterState_Main();
+}
 
 void without_gil(lot::Callback<void()> wait) {
   PyThreadState* const state = PyEval_SaveThread();

@@ -36,6 +36,9 @@ Blocked block(std::int64_t patience, Handlers handlers, const char* at_the_end,
 /// clear.
 void without_gil(lot::Callback<void()> wait);
 
+/// Signals' handlers run in one thread of one interpreter: whether this is it.
+bool runs_handlers_here();
+
 /// Wakes the main thread if it is in `block`, so that it runs the handlers that are due. What is to
 /// be found there is there already. Async-signal-safe. @return false: it is not there
 bool wake_main_thread();

@@ -110,6 +110,10 @@ bool prepare_prompt_interrupts() {
              os::last_signal()) == 0;
 }
 
+bool interrupts_are_prompt() {
+  return is_on.load(std::memory_order_relaxed);
+}
+
 void hurry_main_thread(int signum) {
   // Where the handler is default or ignored there is nothing to run.
   const os::SignalAction action = os::signal_action(signum);

@@ -14,6 +14,8 @@ namespace underthread::python {
 /// UNDERTHREAD_NUDGE (a signal's number). False: a Python error is set.
 bool prepare_prompt_interrupts();
 
+bool interrupts_are_prompt();
+
 /// After the interpreter has noted that the handler of `signum` is to run: sees to it that the main
 /// thread looks. Any thread with a thread state.
 void hurry_main_thread(int signum);

@@ -12,6 +12,7 @@
 #include "lock_object.h"
 #include "lot/thread_record.h"
 #include "module.h"
+#include "signal_slot.h"
 #include "thread_handle.h"
 
 namespace underthread::python {
@@ -170,6 +171,8 @@ bool launch(PyObject* module, PyObject* function, PyObject* positional, PyObject
 bool start(PyObject* module, PyObject* function, PyObject* positional, PyObject* keywords,
            ThreadHandle* handle, Ident& ident, bool& is_there) {
   is_there = false;
+  // From here on there may be a thread that interrupts this one.
+  claim_signal_slot();
   PyObject* beginning = nullptr;
   if (!expect_beginning(state_of(module), function, beginning)) {
     give_up(handle);
