@@ -7,6 +7,7 @@
 #include <chrono>
 
 #include "errors.h"
+#include "inbox.h"
 #include "lot/thread_record.h"
 #include "signal_slot.h"
 
@@ -25,11 +26,10 @@ constinit std::atomic<lot::ThreadRecord*> main_in_block{nullptr};
 
 /// Runs the handlers that are due. Meanwhile the main thread waits for whatever they do, and is not
 /// to be woken as from a wait of ours. @return false: one raised
-bool run_handlers(lot::ThreadRecord* runs_here) {
-  if (runs_here) main_in_block.store(nullptr, std::memory_order_seq_cst);
+bool run_handlers(lot::ThreadRecord& me) {
+  main_in_block.store(nullptr, std::memory_order_seq_cst);
   const bool well = Py_MakePendingCalls() == 0;
-  if (!runs_here) return well;
-  main_in_block.store(runs_here, std::memory_order_seq_cst);
+  main_in_block.store(&me, std::memory_order_seq_cst);
   // For what was noted before whoever did could find us here.
   return well && Py_MakePendingCalls() == 0;
 }
@@ -43,7 +43,7 @@ Blocked wait_for(lot::ThreadRecord& me, bool runs_handlers, lot::Wait& wait,
                  lot::Callback<lot::WaitEnd(lot::Wait&)> park) {
   // A signal may have come before we let go of the GIL; its handler would have to wait as long as
   // we do, and no system call is going to be interrupted by it any more.
-  if (runs_handlers && !run_handlers(&me)) return Blocked::raised;
+  if (runs_handlers && !run_handlers(me)) return Blocked::raised;
   const std::int64_t until = wait.until;
   if (runs_handlers)
     wait.until = std::min(until, moment_in(std::chrono::nanoseconds(time_to_watch)));
@@ -64,7 +64,7 @@ Blocked wait_for(lot::ThreadRecord& me, bool runs_handlers, lot::Wait& wait,
       // Taken before the handlers run: an interrupt that comes while they do ends the next wait.
       lot::take_pending(me);
     }
-    if (!run_handlers(runs_handlers ? &me : nullptr)) return Blocked::raised;
+    if (!(runs_handlers ? run_handlers(me) : raise_sent_here())) return Blocked::raised;
   }
 }
 
@@ -94,8 +94,11 @@ Blocked block(std::int64_t patience, Handlers handlers, const char* at_the_end,
     PyErr_NoMemory();
     return Blocked::raised;
   }
-  // Handlers run in one thread only, so every other one would wake up for nothing.
-  if (handlers == Handlers::wait || !runs_handlers_here()) return wait_for(*me, false, wait, park);
+  if (handlers == Handlers::wait) return wait_for(*me, false, wait, park);
+  if (!runs_handlers_here()) {
+    wait.wake_for = lot::WakeFor::interrupts;
+    return raise_sent_here() ? wait_for(*me, false, wait, park) : Blocked::raised;
+  }
 
   wait.wake_for = lot::WakeFor::interrupts_and_signals;
   // A handler that runs in this wait may wait as well: what it finds here it leaves here.

@@ -5,6 +5,7 @@
 
 #include <Python.h>
 
+#include <atomic>
 #include <cstdint>
 
 #if PY_VERSION_HEX < 0x03090000 || PY_VERSION_HEX >= 0x03100000
@@ -139,6 +140,17 @@ inline PyThreadState* new_thread_state(PyInterpreterState* interpreter) {
   return PyThreadState_New(interpreter);
 }
 #endif
+
+/// What the interpreter has been told to raise in a thread (PyThreadState_SetAsyncExc), borrowed
+/// and to be compared; null: nothing.
+inline const PyObject* async_exception_of(PyThreadState* state) {
+#if UNDERTHREAD_HAS_GIL
+  return state->async_exc;
+#else
+  // Relaxed: whoever sets it wakes the thread afterwards.
+  return std::atomic_ref<PyObject*>(state->async_exc).load(std::memory_order_relaxed);
+#endif
+}
 
 /// True while the interpreter that is running ends: other threads cannot go on, or not for long.
 inline bool is_finalizing() {

@@ -2,9 +2,58 @@
 
 #include <csignal>
 
+#include "inbox.h"
 #include "prompt.h"
 
 namespace underthread::python {
+namespace {
+
+/// Whether a Thread runs: by what `threading` knows, and without running any code of it, so that
+/// this is still so when the exception is sent. Between its beginning and its entry among those
+/// that run it is among those that are about to.
+bool is_running(PyObject* thread, PyObject* ident) {
+  PyObject* const name = PyUnicode_FromString("threading");
+  PyObject* const threading = name ? PyImport_GetModule(name) : nullptr;
+  PyObject* const active = threading ? PyObject_GetAttrString(threading, "_active") : nullptr;
+  PyObject* const limbo = active ? PyObject_GetAttrString(threading, "_limbo") : nullptr;
+  bool runs = false;
+  if (limbo && PyDict_Check(active) && PyDict_Check(limbo))
+    runs = PyDict_GetItemWithError(active, ident) == thread ||
+           (!PyErr_Occurred() && PyDict_Contains(limbo, thread) == 1);
+  Py_XDECREF(limbo);
+  Py_XDECREF(active);
+  Py_XDECREF(threading);
+  Py_XDECREF(name);
+  return runs;
+}
+
+/// The ident that `thread`, a Thread or an ident, stands for; 0: none that runs, or, if
+/// `PyErr_Occurred()`, an error.
+Ident ident_of(PyObject* thread) {
+  if (PyLong_Check(thread)) {
+    const unsigned long ident = PyLong_AsUnsignedLong(thread);
+    // No thread has a number that is none.
+    if (PyErr_Occurred() && PyErr_ExceptionMatches(PyExc_OverflowError)) {
+      PyErr_Clear();
+      return 0;
+    }
+    return ident;
+  }
+  PyObject* const ident = PyObject_GetAttrString(thread, "ident");
+  if (!ident || !(ident == Py_None || PyLong_Check(ident))) {
+    if (ident || PyErr_ExceptionMatches(PyExc_AttributeError))
+      PyErr_Format(PyExc_TypeError, "a Thread or an ident is needed, not %s",
+                   Py_TYPE(thread)->tp_name);
+    Py_XDECREF(ident);
+    return 0;
+  }
+  const Ident found =
+      ident != Py_None && is_running(thread, ident) ? PyLong_AsUnsignedLong(ident) : 0;
+  Py_DECREF(ident);
+  return found;
+}
+
+}  // namespace
 
 PyObject* interrupt_main(PyObject*, [[maybe_unused]] PyObject* arguments) {
   int signum = SIGINT;
@@ -21,6 +70,20 @@ PyObject* interrupt_main(PyObject*, [[maybe_unused]] PyObject* arguments) {
   // After it, so that the main thread finds what it is hurried for.
   hurry_main_thread(signum);
   Py_RETURN_NONE;
+}
+
+PyObject* interrupt(PyObject* module, PyObject* arguments) {
+  PyObject *thread, *exception;
+  if (!PyArg_UnpackTuple(arguments, "interrupt", 2, 2, &thread, &exception)) return nullptr;
+  if (!PyExceptionClass_Check(exception) && !PyExceptionInstance_Check(exception)) {
+    PyErr_Format(PyExc_TypeError, "exceptions must derive from BaseException, not %s",
+                 Py_TYPE(exception)->tp_name);
+    return nullptr;
+  }
+  Ident ident = ident_of(thread);
+  if (PyErr_Occurred()) return nullptr;
+  const bool is_sent = ident != 0 && send(module, ident, exception, [](Token) { return true; });
+  return PyErr_Occurred() ? nullptr : PyBool_FromLong(is_sent);
 }
 
 }  // namespace underthread::python

@@ -5,6 +5,8 @@
 #include "module.h"
 
 #include "beginning.h"
+#include "hold_interrupts.h"
+#include "inbox.h"
 #include "interrupt.h"
 #include "local_object.h"
 #include "lock_object.h"
@@ -14,6 +16,7 @@
 #include "stock_module.h"
 #include "thread_handle.h"
 #include "thread_start.h"
+#include "time_limit.h"
 
 namespace underthread::python {
 namespace {
@@ -30,7 +33,6 @@ PyMethodDef functions[] = {
     {"exit_thread", exit_thread, METH_NOARGS, nullptr},
     {"exit", exit_thread, METH_NOARGS, nullptr},
     {"interrupt_main", interrupt_main, interrupt_main_convention, nullptr},
-    {"_underthread_prompt_interrupts", prompt_interrupts, METH_VARARGS, nullptr},
     {"_count", count, METH_NOARGS, nullptr},
     {"stack_size", stack_size, METH_VARARGS, nullptr},
 #if UNDERTHREAD_HAS_SENTINEL
@@ -43,6 +45,13 @@ PyMethodDef functions[] = {
 #if UNDERTHREAD_NAMES_THREADS
     {"set_name", method(set_name), METH_VARARGS | METH_KEYWORDS, nullptr},
 #endif
+    {nullptr, nullptr, 0, nullptr},
+};
+
+/// What the package has besides `_thread`.
+PyMethodDef package_functions[] = {
+    {"interrupt", interrupt, METH_VARARGS, nullptr},
+    {"prompt_interrupts", prompt_interrupts, METH_VARARGS, nullptr},
     {nullptr, nullptr, 0, nullptr},
 };
 
@@ -73,6 +82,23 @@ bool add_types(PyObject* module, ModuleState& state) {
   return true;
 }
 
+/// Adds `_underthread`, by which the package finds what is its own.
+bool add_package(PyObject* module, ModuleState& state) {
+  state.hold_interrupts_type = make_hold_interrupts_type(module);
+  state.time_limit_type = make_time_limit_type(module);
+  PyObject* const package = PyModule_New("underthread");
+  bool well = package && add(package, "hold_interrupts", state.hold_interrupts_type) &&
+              add(package, "time_limit", state.time_limit_type);
+  for (PyMethodDef* each = package_functions; well && each->ml_name; ++each) {
+    PyObject* const function = PyCFunction_New(each, module);
+    well = function && PyModule_AddObjectRef(package, each->ml_name, function) == 0;
+    Py_XDECREF(function);
+  }
+  well = well && PyModule_AddObjectRef(module, "_underthread", package) == 0;
+  Py_XDECREF(package);
+  return well;
+}
+
 int execute(PyObject* module) {
   ModuleState& state = state_of(module);
   state.stock = import_stock(module);
@@ -80,7 +106,7 @@ int execute(PyObject* module) {
   document_functions(functions, state.stock);
   const bool filled =
       find_whether_threads_are_allowed(state) && add_types(module, state) &&
-      take_over_the_rest(module, state.stock) && adopt_stack_size() &&
+      add_package(module, state) && take_over_the_rest(module, state.stock) && adopt_stack_size() &&
       prepare_prompt_interrupts() &&
       PyModule_AddStringConstant(module, "_underthread_version", UNDERTHREAD_VERSION) == 0;
   if (filled) close_at_the_end(module);
@@ -95,12 +121,15 @@ int traverse(PyObject* module, visitproc visit, void* arg) {
   Py_VISIT(state.local_type);
   Py_VISIT(state.locals_type);
   Py_VISIT(state.beginning_type);
+  Py_VISIT(state.hold_interrupts_type);
+  Py_VISIT(state.time_limit_type);
   Py_VISIT(state.handle_type);
   return 0;
 }
 
 int clear(PyObject* module) {
   ModuleState& state = state_of(module);
+  forget_inboxes(state);
 #if !UNDERTHREAD_HAS_SENTINEL
   forget_awaited(state);
 #endif
@@ -110,6 +139,8 @@ int clear(PyObject* module) {
   Py_CLEAR(state.local_type);
   Py_CLEAR(state.locals_type);
   Py_CLEAR(state.beginning_type);
+  Py_CLEAR(state.hold_interrupts_type);
+  Py_CLEAR(state.time_limit_type);
   Py_CLEAR(state.handle_type);
   Py_CLEAR(state.locals_key);
   return 0;

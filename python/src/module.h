@@ -1,7 +1,10 @@
 // What one interpreter has of the module.
 #pragma once
 
+#include <underthread/lock.h>
+
 #include <atomic>
+#include <cstdint>
 
 #include "cpython.h"
 #include "start_gate.h"
@@ -9,6 +12,8 @@
 namespace underthread::python {
 
 class ThreadHandle;
+struct Inbox;
+struct TimeLimit;
 
 struct ModuleState {
   PyObject* stock;  ///< the interpreter's own `_thread`
@@ -25,6 +30,18 @@ struct ModuleState {
   StartGate starts;
   /// Handles of threads that the interpreter waits for at its end: a list, as thread_handle.h says.
   ThreadHandle* awaited;
+  /// Of threads that have something left to raise, or hold it off: a list, as inbox.h says.
+  Inbox* inboxes;
+  /// Time limits in force whose time is not up, and who keeps it, as time_limit.h says. Guarded by
+  /// InboxGuard.
+  TimeLimit* limits;
+  bool has_timekeeper;
+  std::uint32_t timekeepers_process;  ///< by lot::fork_count
+  std::int64_t timekeeper_wakes;      ///< at the latest: ns of the monotonic clock
+  Lock bell;                          ///< released: the timekeeper is to look again
+  bool watches_forks;
+  PyTypeObject* hold_interrupts_type;
+  PyTypeObject* time_limit_type;
 };
 
 ModuleState& state_of(PyObject* module);

@@ -25,6 +25,9 @@ constinit os::Nudge nudge;
 // not nudged. Relaxed: a number on its own.
 constinit std::atomic<std::uint64_t> main_native_id{0};
 
+// The same thread's. Relaxed, as above.
+constinit std::atomic<Ident> known_main_ident{0};
+
 // How many interrupts have been sent, and how many of them the main thread has looked for. It is
 // nudged while the two differ. seq_cst: whoever sends counts and then looks whether a pending call
 // is on its way; that says that it is gone and then looks at the count. One sees the other.
@@ -56,6 +59,7 @@ void forget() {
   call_is_pending.store(false, std::memory_order_relaxed);
   nudge.forget();
   main_native_id.store(os::thread_native_id(), std::memory_order_relaxed);
+  known_main_ident.store(get_ident(), std::memory_order_relaxed);
 }
 
 // In the main thread, where it would run handlers.
@@ -93,7 +97,10 @@ int read_number(const char* name) {
 
 bool prepare_prompt_interrupts() {
   lot::call_in_fork_child(forget);
-  if (_PyOS_IsMainThread()) main_native_id.store(os::thread_native_id(), std::memory_order_relaxed);
+  if (_PyOS_IsMainThread()) {
+    main_native_id.store(os::thread_native_id(), std::memory_order_relaxed);
+    known_main_ident.store(get_ident(), std::memory_order_relaxed);
+  }
   const char* const prompt = std::getenv("UNDERTHREAD_PROMPT");
   if (prompt && prompt[0] == '0' && !prompt[1]) is_on.store(false, std::memory_order_relaxed);
   const int number = read_number("UNDERTHREAD_NUDGE");
@@ -108,6 +115,10 @@ bool prepare_prompt_interrupts() {
              "underthread: UNDERTHREAD_NUDGE is no signal's number (1 to %d); one that "
              "nobody handles is used",
              os::last_signal()) == 0;
+}
+
+Ident main_ident() {
+  return known_main_ident.load(std::memory_order_relaxed);
 }
 
 bool interrupts_are_prompt() {

@@ -6,6 +6,8 @@
 // woken without a signal; it is nudged only if it has not looked a moment later.
 #pragma once
 
+#include <underthread/ident.h>
+
 #include "cpython.h"
 
 namespace underthread::python {
@@ -16,11 +18,14 @@ bool prepare_prompt_interrupts();
 
 bool interrupts_are_prompt();
 
+/// The main thread's; 0: it has not loaded the module.
+Ident main_ident();
+
 /// After the interpreter has noted that the handler of `signum` is to run: sees to it that the main
 /// thread looks. Any thread with a thread state.
 void hurry_main_thread(int signum);
 
-/// `_underthread_prompt_interrupts([on])`: sets whether interrupts are prompt; says whether they
+/// `underthread.prompt_interrupts([on])`: sets whether interrupts are prompt; says whether they
 /// were.
 PyObject* prompt_interrupts(PyObject* module, PyObject* arguments);
 

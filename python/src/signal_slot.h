@@ -16,6 +16,17 @@ namespace underthread::python {
 /// called.
 void claim_signal_slot();
 
+/// Notes for the main thread that `raise_sent_to_main` is to be called where it handles signals.
+/// Any thread with a thread state.
+void note_for_signal_slot();
+/// After that: sees to it that the main thread looks.
+void hurry_for_signal_slot();
+
+/// Notes a signal that the interpreter handles, as if it had come. In the main thread, after
+/// `claim_signal_slot`. @return false: the interpreter's handler is not known
+bool note_signal(int signum);
+int signal_slot();
+
 /// In the main thread, with the GIL: from now on each signal that the interpreter handles by now
 /// wakes the main thread from a wait of ours, whichever thread takes it. Not for those that are
 /// given a handler later.

@@ -8,6 +8,7 @@
 #include "beginning.h"
 #include "blocking.h"
 #include "errors.h"
+#include "inbox.h"
 #include "latch.h"
 #include "lock_object.h"
 #include "lot/thread_record.h"
@@ -99,6 +100,7 @@ void run(Start* start) {
 
   PyObject* const result = PyObject_Call(start->function, start->arguments, start->keywords);
   Py_XDECREF(result);
+  forget_inbox(state_of(start->module));
   end_beginning(state_of(start->module), start->beginning);
   if (PyErr_ExceptionMatches(PyExc_SystemExit)) PyErr_Clear();
   if (PyErr_Occurred()) write_unraisable_of_thread(start->function);

@@ -8,7 +8,15 @@ there; ``underthread.is_active()`` says which of the two it is.
 from underthread import _install
 
 __version__ = "0.1.0"
-__all__ = ["install", "is_active", "prompt_interrupts", "uninstall"]
+__all__ = [
+    "hold_interrupts",
+    "install",
+    "interrupt",
+    "is_active",
+    "prompt_interrupts",
+    "time_limit",
+    "uninstall",
+]
 
 _core = _install.core
 is_active = _install.is_active
@@ -42,4 +50,32 @@ def prompt_interrupts(on=None):
     """
     if _core is None:
         return False
-    return _core._underthread_prompt_interrupts(*(() if on is None else (on,)))
+    return _core._underthread.prompt_interrupts(*(() if on is None else (on,)))
+
+
+def interrupt(thread, exc=KeyboardInterrupt):
+    """Raises an exception in a thread, at once: while it runs, and in every wait that can be ended.
+
+    ``thread`` is a Thread or an ident, ``exc`` a class or an instance. False if there is no such thread
+    (any more), else True. What is sent to a thread is raised there in the order in which it was sent, each
+    once. A thread that is just given a lock keeps it, and gets the exception after that.
+    """
+    return _own("interrupt")(thread, exc)
+
+
+def _own(name):
+    if _core is None:
+        raise RuntimeError(_install.stays_stock())
+    return getattr(_core._underthread, name)
+
+
+if _core is not None:
+    hold_interrupts = _core._underthread.hold_interrupts
+    time_limit = _core._underthread.time_limit
+else:
+
+    def hold_interrupts():
+        return _own("hold_interrupts")()
+
+    def time_limit(seconds):
+        return _own("time_limit")(seconds)

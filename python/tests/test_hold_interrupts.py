@@ -1,0 +1,221 @@
+"""underthread.hold_interrupts: nothing interrupts the block, and what came is delivered where it is left."""
+
+import unittest
+
+from programs import run
+
+SETUP = """
+    import gc, os, signal, sys, threading, time, _thread
+    from underthread import hold_interrupts, interrupt, time_limit
+    gc.disable()
+    class Stop(BaseException): pass
+    main = threading.main_thread()
+    def in_thread(function, *arguments):
+        thread = threading.Thread(target=function, args=arguments)
+        thread.start()
+        return thread
+    """
+
+
+class HoldInterrupts(unittest.TestCase):
+    def assert_prints(self, text, *lines):
+        self.assertEqual(run(SETUP + text).splitlines(), list(lines))
+
+    def test_it_postpones_what_is_sent_to_a_thread(self):
+        self.assert_prints(
+            """
+    def work():
+        try:
+            with hold_interrupts():
+                ready.release()
+                print(sent.acquire(), sent.acquire(timeout=0.05), len([n for n in range(1000)]))
+        except Stop: print("stopped")
+    for target in [lambda: thread, lambda: thread.ident]:
+        ready, sent = threading.Semaphore(0), threading.Semaphore(0)
+        thread = in_thread(work)
+        ready.acquire()
+        print(interrupt(target(), Stop))
+        sent.release()
+        thread.join()
+    """,
+            *["True", "True False 1000", "stopped"] * 2,
+        )
+
+    def test_it_postpones_ctrl_c_and_interrupt_main(self):
+        for come in (
+            "signal.raise_signal(signal.SIGINT)",
+            "_thread.interrupt_main()",
+            "in_thread(_thread.interrupt_main).join()",
+            "in_thread(os.kill, os.getpid(), signal.SIGINT).join()",
+            "in_thread(interrupt, main).join()",
+        ):
+            with self.subTest(come):
+                self.assert_prints(
+                    f"""
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        with hold_interrupts():
+            {come}
+            time.sleep(0.05)
+            print("whole")
+        print("never")
+    except KeyboardInterrupt: print("interrupted")
+    print(signal.getsignal(signal.SIGINT) is before)
+    """,
+                    "whole",
+                    "interrupted",
+                    "True",
+                )
+
+    def test_handlers_run_where_the_block_is_left_in_the_order_of_their_numbers(self):
+        self.assert_prints(
+            """
+    def handler(signum, frame): print(signum == signal.SIGUSR1, signum == signal.SIGUSR2, frame is not None)
+    signal.signal(signal.SIGUSR1, handler)
+    signal.signal(signal.SIGUSR2, handler)
+    with hold_interrupts():
+        signal.raise_signal(signal.SIGUSR2)
+        signal.raise_signal(signal.SIGUSR1)
+        signal.raise_signal(signal.SIGUSR1)
+        print("whole")
+    print("left")
+    """,
+            "whole",
+            "True False True",
+            "False True True",
+            "left",
+        )
+
+    def test_nothing_is_lost_when_several_raise(self):
+        self.assert_prints(
+            """
+    def handler(signum, frame): raise Stop(signal.Signals(signum).name)
+    signal.signal(signal.SIGUSR1, handler)
+    signal.signal(signal.SIGUSR2, handler)
+    caught = []
+    try:
+        try:
+            try:
+                with hold_interrupts():
+                    interrupt(main, Stop("sent"))
+                    signal.raise_signal(signal.SIGUSR2)
+                    signal.raise_signal(signal.SIGUSR1)
+            finally: time.sleep(0)
+        finally: time.sleep(0)
+        time.sleep(3600)
+    except Stop as last:
+        while last: caught.append(last.args[0]); last = last.__context__
+    try: time.sleep(0.05)
+    except Stop as late: caught.insert(0, late.args[0])
+    print(sorted(caught))
+    """,
+            "['SIGUSR1', 'SIGUSR2', 'sent']",
+        )
+
+    def test_it_nests(self):
+        self.assert_prints(
+            """
+    try:
+        with hold_interrupts():
+            with hold_interrupts():
+                interrupt(main, Stop)
+                _thread.interrupt_main()
+            print("still held")
+    except KeyboardInterrupt as last: pass
+    except Stop: pass
+    try: time.sleep(0.05)
+    except Stop: pass
+    print("left")
+    """,
+            "still held",
+            "left",
+        )
+
+    def test_an_exception_of_the_block_is_kept_as_context(self):
+        self.assert_prints(
+            """
+    try:
+        with hold_interrupts():
+            interrupt(main, Stop)
+            raise ValueError("of the block")
+    except Stop as stop: print(repr(stop.__context__))
+    """,
+            "ValueError('of the block')",
+        )
+
+    def test_a_handler_that_is_set_in_the_block_stays(self):
+        self.assert_prints(
+            """
+    with hold_interrupts():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    print(signal.getsignal(signal.SIGINT) == signal.SIG_IGN)
+    """,
+            "True",
+        )
+
+    def test_a_time_limit_ends_where_the_block_is_left_or_not_at_all(self):
+        self.assert_prints(
+            """
+    try:
+        with time_limit(0.01):
+            with hold_interrupts():
+                time.sleep(0.1)
+                print("whole")
+            print("never")
+    except TimeoutError: print("over")
+    with hold_interrupts():
+        with time_limit(0.01) as limit: time.sleep(0.1)
+    time.sleep(0.01)
+    print(limit.expired)
+    """,
+            "whole",
+            "over",
+            "True",
+        )
+
+    def test_it_is_used_by_with_and_in_one_thread(self):
+        self.assert_prints(
+            """
+    hold = hold_interrupts()
+    def wrong(function, *arguments):
+        try: function(*arguments)
+        except (RuntimeError, TypeError) as error: print(error)
+    wrong(hold.__exit__, None, None, None)
+    wrong(hold_interrupts, 1)
+    with hold:
+        wrong(hold.__enter__)
+        in_thread(wrong, hold.__exit__, None, None, None).join()
+    with hold: print("again")
+    """,
+            "it does not hold interrupts off",
+            "hold_interrupts() takes no arguments",
+            "it holds interrupts off already",
+            "another thread holds interrupts off by it",
+            "again",
+        )
+
+    def test_a_lock_that_is_handed_over_meanwhile_is_kept(self):
+        self.assert_prints(
+            """
+    lock = threading.Lock()
+    lock.acquire()
+    def work():
+        with hold_interrupts():
+            ready.release()
+            with lock: print(lock.locked())
+    def report(arguments): print(arguments.exc_type.__name__, lock.locked())
+    threading.excepthook = report
+    ready = threading.Semaphore(0)
+    thread = in_thread(work)
+    ready.acquire()
+    interrupt(thread, Stop)
+    lock.release()
+    thread.join()
+    """,
+            "True",
+            "Stop False",
+        )
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,383 @@
+"""underthread.interrupt raises an exception in any thread, at once, once, and nothing is lost by it."""
+
+import sys
+import unittest
+
+from programs import run
+
+SETUP = """
+    import gc, queue, signal, sys, threading, time, _thread, underthread
+    # What is raised in a destructor or a weak reference's callback stays there, as with Ctrl-C.
+    gc.disable()
+    from underthread import interrupt
+    main = threading.main_thread()
+    held = threading.Lock()
+    held.acquire()
+    endless = threading.Thread(target=held.acquire, daemon=True)
+    endless.start()
+    def wait_for_notice():
+        condition = threading.Condition()
+        with condition: condition.wait()
+    def spin():
+        while True: len("")
+    class Stop(BaseException): pass
+    def in_thread(function, *arguments):
+        thread = threading.Thread(target=function, args=arguments)
+        thread.start()
+        return thread
+    """
+
+# What a thread can be busy with: waits of ours, and Python code.
+BUSY = [
+    "held.acquire()",
+    "held.acquire(timeout=3600)",
+    "held.__enter__()",
+    "threading.Event().wait()",
+    "threading.Event().wait(3600)",
+    "wait_for_notice()",
+    "queue.Queue().get()",
+    "threading.Semaphore(0).acquire()",
+    "threading.Barrier(2).wait()",
+    "endless.join()",
+    "endless.join(3600)",
+    "spin()",
+]
+
+
+class InterruptThread(unittest.TestCase):
+    def test_it_ends_whatever_a_thread_waits_for(self):
+        for busy in BUSY:
+            with self.subTest(busy):
+                out = run(
+                    SETUP
+                    + f"""
+    def work():
+        try:
+            turn.release()
+            {busy}
+        except Stop as stop:
+            print(stop.args[0])
+    for number in range(20):
+        turn = threading.Semaphore(0)
+        thread = in_thread(work)
+        turn.acquire()
+        # At any moment: before the wait, at its beginning, in it.
+        for _ in range(number * 300): pass
+        assert interrupt(thread, Stop(number))
+        thread.join()
+    """
+                )
+                self.assertEqual(out.split(), [str(number) for number in range(20)])
+
+    def test_it_ends_whatever_the_main_thread_waits_for(self):
+        foreign = ["time.sleep(3600)", "select.select([read], [], [])", "os.read(read, 1)"]
+        for busy in BUSY + foreign:
+            with self.subTest(busy):
+                out = run(
+                    SETUP
+                    + f"""
+    import os, select
+    read, write = os.pipe()
+    def work(number):
+        for _ in range(number * 300): pass
+        interrupt(main, Stop(number))
+    for number in range(20):
+        thread = threading.Thread(target=work, args=(number,))
+        try:
+            thread.start()
+            {busy}
+        except Stop as stop:
+            print(stop.args[0])
+        thread.join()
+    """
+                )
+                self.assertEqual(out.split(), [str(number) for number in range(20)])
+
+    def test_a_class_is_made_an_instance_and_an_instance_is_raised_itself(self):
+        out = run(
+            SETUP
+            + """
+    sent = Stop("this one")
+    def work(kind):
+        try:
+            turn.release()
+            held.acquire()
+        except Stop as stop:
+            print(stop is sent, type(stop) is Stop, stop.args)
+    for what in sent, Stop:
+        turn = threading.Semaphore(0)
+        thread = in_thread(work, what)
+        turn.acquire()
+        interrupt(thread.ident, what)
+        thread.join()
+    for what in sent, Stop:
+        try:
+            interrupt(main, what)
+            held.acquire()
+        except Stop as stop:
+            print(stop is sent, type(stop) is Stop, stop.args)
+    """
+        )
+        self.assertEqual(out.splitlines(), ["True True ('this one',)", "False True ()"] * 2)
+
+    def test_what_it_is_given_is_checked(self):
+        out = run(
+            SETUP
+            + """
+    for arguments in (main, 3), (main, "Stop"), (main, None), (main, object), ("main",), (3.0, Stop), (None,):
+        try: interrupt(*arguments)
+        except TypeError as error: print(error)
+    """
+        )
+        self.assertEqual(
+            out.splitlines(),
+            [
+                "exceptions must derive from BaseException, not int",
+                "exceptions must derive from BaseException, not str",
+                "exceptions must derive from BaseException, not NoneType",
+                "exceptions must derive from BaseException, not type",
+                "a Thread or an ident is needed, not str",
+                "a Thread or an ident is needed, not float",
+                "a Thread or an ident is needed, not NoneType",
+            ],
+        )
+
+    def test_it_says_whether_the_thread_was_there(self):
+        out = run(
+            SETUP
+            + """
+    ended = in_thread(int)
+    ended.join()
+    print(interrupt(ended), interrupt(threading.Thread()), interrupt(1), interrupt(0), interrupt(-1), interrupt(2**70))
+    print(interrupt(endless, SystemExit), interrupt(endless.ident, SystemExit))
+    endless.join()
+    print(interrupt(endless))
+    """
+        )
+        self.assertEqual(
+            out.splitlines(), ["False False False False False False", "True True", "False"]
+        )
+
+    def test_a_thread_that_has_ended_is_not_its_successor(self):
+        # The C library gives a new thread the ident of one that has ended.
+        out = run(
+            SETUP
+            + """
+    def work():
+        turn.release()
+        held.acquire(timeout=0.2)
+        print("not interrupted")
+    for _ in range(100):
+        ended = in_thread(int)
+        ended.join()
+        turn = threading.Semaphore(0)
+        successor = in_thread(work)
+        turn.acquire()
+        if successor.ident == ended.ident: break
+        interrupt(successor, SystemExit)
+        successor.join()
+    print(interrupt(ended))
+    successor.join()
+    """
+        )
+        self.assertEqual(out.splitlines(), ["False", "not interrupted"])
+
+    def test_several_are_raised_in_the_order_in_which_they_were_sent(self):
+        out = run(
+            SETUP
+            + """
+    def work():
+        taken = []
+        try:
+            try:
+                with underthread.hold_interrupts():
+                    ready.release()
+                    go.acquire()
+            except Stop as first:
+                taken.append(first.args[0])
+            while True: held.acquire()
+        except Stop as second:
+            # The second may come before the first has been noted.
+            if not taken: taken.append(second.__context__.args[0])
+            taken.append(second.args[0])
+        results.append(taken)
+    ready, go = threading.Semaphore(0), threading.Semaphore(0)
+    results = []
+    for target in [lambda: thread, lambda: thread.ident] * 100:
+        thread = in_thread(work)
+        ready.acquire()
+        interrupt(target(), Stop(1))
+        interrupt(target(), Stop(2))
+        go.release()
+        thread.join()
+    print(results == [[1, 2]] * 200)
+    """
+        )
+        self.assertEqual(out, "True\n")
+
+    def test_each_is_raised_once_wherever_it_comes(self):
+        # In a wait, at its beginning, at its end, in code between, in code that is about to catch one.
+        for target in "thread", "main":
+            out = run(
+                SETUP
+                + f"""
+    import random
+    count = 2000
+    taken = []
+    chance = random.Random(1)
+    turn = threading.Semaphore(0)
+    lock = threading.Lock()
+    def work():
+        for number in range(count):
+            try:
+                turn.release()
+                while True:
+                    kind = chance.randrange(3)
+                    if kind == 0: held.acquire(timeout=chance.random() * 1e-4)
+                    elif kind == 1:
+                        with lock: pass
+                    else: held.acquire()
+            except Stop as stop:
+                taken.append(stop.args[0])
+    def interrupt_all(target):
+        for number in range(count):
+            turn.acquire()
+            for _ in range(random.randrange(2000)): pass
+            interrupt(target, Stop(number))
+    if "{target}" == "main":
+        sender = in_thread(interrupt_all, main)
+        work()
+        sender.join()
+    else:
+        thread = in_thread(work)
+        interrupt_all(thread)
+        thread.join()
+    print(taken == list(range(count)), lock.acquire(False))
+    """
+            )
+            self.assertEqual(out, "True True\n")
+
+    def test_a_thread_that_was_handed_a_lock_keeps_it(self):
+        # The lock and the exception come at the same moment, a time-out now and then too.
+        out = run(
+            SETUP
+            + """
+    import random
+    lock = threading.Lock()
+    turn = threading.Semaphore(0)
+    results = []
+    def work():
+        has = False
+        try:
+            turn.release()
+            has = lock.acquire(timeout=random.choice([-1, 1e-4]))
+            while True: len("")
+        except Stop:
+            # The exception comes behind the call, whose result may be lost with it; not the lock.
+            results.append(has or lock.locked())
+            if lock.locked(): lock.release()
+    for number in range(1000):
+        lock.acquire()
+        thread = in_thread(work)
+        turn.acquire()
+        for _ in range(random.randrange(1000)): pass
+        lock.release()
+        interrupt(thread, Stop)
+        thread.join()
+        assert lock.acquire(False)
+        lock.release()
+    print(len(results))
+    """
+        )
+        self.assertEqual(out, "1000\n")
+
+    def test_a_condition_takes_its_lock_again_before_the_exception_leaves(self):
+        out = run(
+            SETUP
+            + """
+    import random
+    condition = threading.Condition()
+    turn = threading.Semaphore(0)
+    wrong = 0
+    def work():
+        global wrong
+        try:
+            with condition:
+                turn.release()
+                try:
+                    while True: condition.wait()
+                finally:
+                    # Ours again, or `with` would release what it does not hold.
+                    wrong += not condition._is_owned()
+        except Stop: pass
+    for number in range(500):
+        thread = in_thread(work)
+        turn.acquire()
+        with condition:
+            # It is notified and interrupted while it cannot have its lock.
+            if number % 2: condition.notify()
+            interrupt(thread, Stop)
+            for _ in range(random.randrange(1000)): pass
+        thread.join()
+    print(wrong, condition.acquire(False))
+    """
+        )
+        self.assertEqual(out, "0 True\n")
+
+    def test_a_thread_that_is_just_beginning_or_ending_is_no_harm(self):
+        out = run(
+            SETUP
+            + """
+    import random
+    sys.unraisablehook = threading.excepthook = lambda report: None
+    for number in range(1000):
+        thread = threading.Thread(target=int)
+        thread.start()
+        for _ in range(random.randrange(300)): pass
+        interrupt(thread, Stop)
+        thread.join()
+    interrupt(endless, SystemExit)
+    endless.join()
+    print(threading.enumerate() == [main], threading._limbo)
+    """
+        )
+        self.assertEqual(out, "True {}\n")
+
+    def test_a_handler_of_a_signal_can_interrupt(self):
+        out = run(
+            SETUP
+            + """
+    def handler(*_): interrupt(main, Stop("by a handler"))
+    signal.signal(signal.SIGUSR1, handler)
+    try:
+        signal.raise_signal(signal.SIGUSR1)
+        time.sleep(3600)
+    except Stop as stop: print(stop)
+    """
+        )
+        self.assertEqual(out, "by a handler\n")
+
+    def test_a_process_may_end_with_exceptions_that_nobody_took(self):
+        self.assertEqual(
+            run(
+                SETUP
+                + """
+    with underthread.hold_interrupts():
+        interrupt(main, Stop(1))
+        interrupt(endless, SystemExit)
+        import os
+        if os.fork() == 0:
+            print("child", flush=True)
+            os._exit(0)
+        os.wait()
+        print("end", flush=True)
+        os._exit(0)
+    """,
+                flags=("-W", "ignore:This process"),
+            ).split()[-1],
+            "end",
+        )
+
+
+if __name__ == "__main__":
+    unittest.main()
