@@ -92,6 +92,10 @@ using SavedCount = unsigned long;
 constexpr const char* saved_state = "(kk):_acquire_restore";
 #endif
 
+/// An error is made when somebody looks at it, and then has the class that the interpreter was told
+/// of, whatever that makes; but not if the making raises another.
+constexpr bool errors_keep_the_class_they_were_told = PY_VERSION_HEX < 0x030C0000;
+
 /// Starting a thread is an audit event.
 constexpr bool start_is_audited = PY_VERSION_HEX >= 0x030C0000;
 

@@ -172,14 +172,19 @@ PyObject* deliver(PyObject* self, PyObject*) {
   }
   if (taken) drop(taken);
   PyObject* const exception = PyTuple_GET_ITEM(self, 2);
-  return PyExceptionInstance_Check(exception) ? Py_NewRef(exception)
-                                              : PyObject_CallNoArgs(exception);
+  PyObject* const made =
+      PyExceptionInstance_Check(exception) ? Py_NewRef(exception) : PyObject_CallNoArgs(exception);
+  if (!made || !errors_keep_the_class_they_were_told || !PyExceptionInstance_Check(made))
+    return made;
+  PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(made)), made);
+  Py_DECREF(made);
+  return nullptr;
 }
 
 PyMethodDef deliver_method = {"__new__", method(deliver), METH_VARARGS, nullptr};
 
-/// A class that looks as the exception's own, and is one of its kind: up to 3.11 the interpreter
-/// matches `except` with the class that it was told of, and not with what that makes.
+/// A class that looks as the exception's own, and is one of its kind: where the interpreter makes
+/// an error late it is asked for its class before.
 PyObject* make_carrier(PyObject* module, PyObject* exception, Token token) {
   PyObject* const type = PyExceptionClass_Check(exception)
                              ? exception

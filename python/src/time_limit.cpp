@@ -93,8 +93,6 @@ void expire(PyObject* module, TimeLimit* limit, Ident ident) {
 /// The timekeeper: a thread's function.
 PyObject* keep_time(PyObject* module, PyObject*) {
   ModuleState& state = state_of(module);
-  // Nobody's thread: the program has not started it.
-  state.threads.fetch_sub(1, std::memory_order_relaxed);
   for (bool is_idle = false;;) {
     TimeLimit* due = nullptr;
     Ident ident = 0;
@@ -175,7 +173,11 @@ bool keep_time_from_now_on(PyObject* module, ModuleState& state) {
   Py_XDECREF(arguments);
   Py_XDECREF(function);
   Py_XDECREF(ident);
-  if (ident) return true;
+  if (ident) {
+    // Not counted: the program has not started it.
+    state.threads.fetch_sub(1, std::memory_order_relaxed);
+    return true;
+  }
   const InboxGuard guard;
   state.has_timekeeper = false;
   return false;

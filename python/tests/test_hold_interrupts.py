@@ -116,19 +116,17 @@ class HoldInterrupts(unittest.TestCase):
         self.assert_prints(
             """
     try:
-        with hold_interrupts():
+        try:
             with hold_interrupts():
-                interrupt(main, Stop)
-                _thread.interrupt_main()
-            print("still held")
-    except KeyboardInterrupt as last: pass
-    except Stop: pass
-    try: time.sleep(0.05)
-    except Stop: pass
-    print("left")
+                with hold_interrupts():
+                    interrupt(main, Stop)
+                    _thread.interrupt_main()
+                print("still held")
+        finally: time.sleep(0.05)
+    except (KeyboardInterrupt, Stop) as last: print(sorted([type(last).__name__, type(last.__context__).__name__]))
     """,
             "still held",
-            "left",
+            "['KeyboardInterrupt', 'Stop']",
         )
 
     def test_an_exception_of_the_block_is_kept_as_context(self):
