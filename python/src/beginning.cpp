@@ -1,5 +1,6 @@
 #include "beginning.h"
 
+#include <underthread/ident.h>
 #include <underthread/lot/wait.h>
 
 #include <atomic>
@@ -257,6 +258,24 @@ void end_beginning(const ModuleState& state, PyObject* beginning) {
   Py_XDECREF(type);
   Py_XDECREF(error);
   Py_XDECREF(traceback);
+}
+
+void forget_thread(PyObject* function) {
+  if (!PyMethod_Check(function)) return;
+  PyObject *type, *error, *traceback;
+  PyErr_Fetch(&type, &error, &traceback);
+  PyObject* const name = PyUnicode_FromString("threading");
+  PyObject* const threading = name ? PyImport_GetModule(name) : nullptr;
+  PyObject* const active = threading ? attribute(threading, "_active") : nullptr;
+  PyObject* const ident = active ? PyLong_FromUnsignedLong(get_ident()) : nullptr;
+  if (ident && PyDict_Check(active) &&
+      PyDict_GetItemWithError(active, ident) == PyMethod_GET_SELF(function))
+    PyDict_DelItem(active, ident);
+  Py_XDECREF(ident);
+  Py_XDECREF(active);
+  Py_XDECREF(threading);
+  Py_XDECREF(name);
+  PyErr_Restore(type, error, traceback);
 }
 
 bool wait_for_beginning(PyObject* function, PyObject* beginning, bool& is_there) {

@@ -26,6 +26,10 @@ void expect_nothing(PyObject* function, PyObject* beginning);
 /// reference. Null: nothing.
 void end_beginning(const ModuleState& state, PyObject* beginning);
 
+/// In a thread that runs the `_bootstrap` of a Thread, when that has ended: `threading` lists it no
+/// more, also where an exception from another thread came while it took itself out.
+void forget_thread(PyObject* function);
+
 /// In the starter: waits until the thread has begun. Takes the reference.
 ///
 /// What a signal's handler raises meanwhile ends the wait. `Thread.start()` takes any Exception

@@ -8,6 +8,7 @@
 
 #include "errors.h"
 #include "inbox.h"
+#include "latch.h"
 #include "lot/thread_record.h"
 #include "signal_slot.h"
 
@@ -106,6 +107,15 @@ Blocked block(std::int64_t patience, Handlers handlers, const char* at_the_end,
   const Blocked end = wait_for(*me, true, wait, park);
   main_in_block.store(outer, std::memory_order_seq_cst);
   return end;
+}
+
+bool pause_for_others() {
+  constexpr std::int64_t moment = 50'000;  // ns
+  return block(moment, Handlers::run, nullptr, [](lot::Wait& wait) {
+           lot::ThreadRecord* const me = lot::current();
+           Latch nothing;
+           return me ? nothing.wait(*me, wait) : lot::WaitEnd::timed_out;
+         }) != Blocked::raised;
 }
 
 bool wake_main_thread() {

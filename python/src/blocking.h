@@ -36,6 +36,10 @@ Blocked block(std::int64_t patience, Handlers handlers, const char* at_the_end,
 /// clear.
 void without_gil(lot::Callback<void()> wait);
 
+/// Lets other threads run for a moment, for what is sure to come soon. @return false: a Python
+/// error is set, as by `block`
+bool pause_for_others();
+
 /// Signals' handlers run in one thread of one interpreter: whether this is it.
 bool runs_handlers_here();
 

@@ -2,6 +2,7 @@
 
 #include <csignal>
 
+#include "blocking.h"
 #include "inbox.h"
 #include "prompt.h"
 
@@ -9,17 +10,22 @@ namespace underthread::python {
 namespace {
 
 /// Whether a Thread runs: by what `threading` knows, and without running any code of it, so that
-/// this is still so when the exception is sent. Between its beginning and its entry among those
-/// that run it is among those that are about to.
+/// this is still so when the exception is sent. One that has begun and is about to enter itself
+/// among those that run is waited for: it would not do so if it were interrupted there.
 bool is_running(PyObject* thread, PyObject* ident) {
   PyObject* const name = PyUnicode_FromString("threading");
   PyObject* const threading = name ? PyImport_GetModule(name) : nullptr;
   PyObject* const active = threading ? PyObject_GetAttrString(threading, "_active") : nullptr;
   PyObject* const limbo = active ? PyObject_GetAttrString(threading, "_limbo") : nullptr;
   bool runs = false;
-  if (limbo && PyDict_Check(active) && PyDict_Check(limbo))
-    runs = PyDict_GetItemWithError(active, ident) == thread ||
-           (!PyErr_Occurred() && PyDict_Contains(limbo, thread) == 1);
+  if (limbo && PyDict_Check(active) && PyDict_Check(limbo)) {
+    bool is_about_to = true;
+    while (!runs && is_about_to && !PyErr_Occurred()) {
+      runs = PyDict_GetItemWithError(active, ident) == thread;
+      is_about_to = !runs && PyDict_Contains(limbo, thread) == 1;
+      if (is_about_to && !pause_for_others()) break;
+    }
+  }
   Py_XDECREF(limbo);
   Py_XDECREF(active);
   Py_XDECREF(threading);

@@ -100,11 +100,12 @@ void run(Start* start) {
 
   PyObject* const result = PyObject_Call(start->function, start->arguments, start->keywords);
   Py_XDECREF(result);
-  forget_inbox(state_of(start->module));
+  forget_thread(start->function);
   end_beginning(state_of(start->module), start->beginning);
   if (PyErr_ExceptionMatches(PyExc_SystemExit)) PyErr_Clear();
   if (PyErr_Occurred()) write_unraisable_of_thread(start->function);
   state_of(start->module).threads.fetch_sub(1, std::memory_order_relaxed);
+  forget_inbox(state_of(start->module));
   drop(start);
   PyThreadState_Clear(state);
   PyThreadState_DeleteCurrent();

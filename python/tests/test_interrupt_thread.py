@@ -289,34 +289,36 @@ class InterruptThread(unittest.TestCase):
         out = run(
             SETUP
             + """
-    import random
+    import inspect
+    lines, first = inspect.getsourcelines(threading.Condition.wait)
+    retake = first + next(number for number, line in enumerate(lines) if "_acquire_restore" in line)
+    def is_retaking(ident):
+        frame = sys._current_frames().get(ident)
+        return frame and frame.f_code is threading.Condition.wait.__code__ and frame.f_lineno == retake
     condition = threading.Condition()
     turn = threading.Semaphore(0)
-    wrong = 0
+    results = []
     def work():
-        global wrong
         try:
             with condition:
                 turn.release()
                 try:
                     while True: condition.wait()
-                finally:
-                    # Ours again, or `with` would release what it does not hold.
-                    wrong += not condition._is_owned()
-        except Stop: pass
-    for number in range(500):
+                finally: results.append(condition._is_owned())
+        except Stop: results.append("stopped")
+    for number in range(100):
         thread = in_thread(work)
         turn.acquire()
         with condition:
-            # It is notified and interrupted while it cannot have its lock.
-            if number % 2: condition.notify()
+            condition.notify()
+            while not is_retaking(thread.ident): time.sleep(0)
             interrupt(thread, Stop)
-            for _ in range(random.randrange(1000)): pass
+            time.sleep(0.001)
         thread.join()
-    print(wrong, condition.acquire(False))
+    print(results == [True, "stopped"] * 100, condition.acquire(False))
     """
         )
-        self.assertEqual(out, "0 True\n")
+        self.assertEqual(out, "True True\n")
 
     def test_a_thread_that_is_just_beginning_or_ending_is_no_harm(self):
         out = run(
