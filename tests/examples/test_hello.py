@@ -1,4 +1,4 @@
-"""The two short examples that the README shows."""
+"""The short examples that the README shows."""
 
 import sys
 import unittest
@@ -20,6 +20,13 @@ class Hello(unittest.TestCase):
         status, out, err = run(self, [sys.executable, "-m", "underthread", program])
         self.assertEqual((status, err), (0, ""))
         self.assertRegex(out, r"^interrupted after \d+\.\d ms\n$")
+
+    @unittest.skipUnless(programs.HAS_PACKAGE, programs.NO_PACKAGE)
+    def test_python_time_limit(self):
+        program = str(SOURCE / "examples" / "python" / "hello_time_limit.py")
+        status, out, err = run(self, [sys.executable, "-m", "underthread", program])
+        self.assertEqual((status, err), (0, ""))
+        self.assertEqual(out, "the time limit of 0.5 s is over\ncleaned up\n")
 
 
 if __name__ == "__main__":

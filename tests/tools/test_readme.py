@@ -14,7 +14,11 @@ class Readme(unittest.TestCase):
         shown = re.findall(r"<!-- (\S+) -->\n```\w+\n(.*?)```\n", README, re.DOTALL)
         self.assertEqual(
             [path for path, _ in shown],
-            ["examples/python/hello_interrupt.py", "examples/hello_interrupt.cpp"],
+            [
+                "examples/python/hello_interrupt.py",
+                "examples/python/hello_time_limit.py",
+                "examples/hello_interrupt.cpp",
+            ],
         )
         for path, text in shown:
             with self.subTest(path):
