@@ -92,6 +92,9 @@ using SavedCount = unsigned long;
 constexpr const char* saved_state = "(kk):_acquire_restore";
 #endif
 
+/// Py_AddPendingCall is about the interpreter that the caller runs, and not about the main one.
+constexpr bool pending_calls_are_the_interpreters_own = PY_VERSION_HEX < 0x030C0000;
+
 /// An error is made when somebody looks at it, and then has the class that the interpreter was told
 /// of, whatever that makes; but not if the making raises another.
 constexpr bool errors_keep_the_class_they_were_told = PY_VERSION_HEX < 0x030C0000;

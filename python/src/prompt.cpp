@@ -11,6 +11,7 @@
 #include "os/native_thread.h"
 #include "os/nudge.h"
 #include "os/signal_action.h"
+#include "signal_slot.h"
 
 namespace underthread::python {
 namespace {
@@ -64,10 +65,7 @@ void forget() {
 
 // In the main thread, where it would run handlers.
 int look(void*) {
-  const std::uint64_t now = sent.load(std::memory_order_seq_cst);
-  call_is_pending.store(false, std::memory_order_seq_cst);
-  looked_for.store(now, std::memory_order_seq_cst);
-  stop();
+  have_looked();
   // Some may have been noted since the interpreter ran handlers, just before this: all that were
   // counted above run now, since from here the way may lead into a system call without another
   // look.
@@ -91,6 +89,15 @@ int read_number(const char* name) {
   const long number = std::strtol(text, &end, 10);
   if (*end || errno || number < 1 || number > os::last_signal()) return -1;
   return static_cast<int>(number);
+}
+
+// Sees to it that the main thread calls `have_looked` where it runs handlers. False: it will not.
+bool ask_to_look() {
+  // A call would be the subinterpreter's, in whatever thread.
+  if (pending_calls_are_the_interpreters_own &&
+      PyInterpreterState_Get() != PyInterpreterState_Main())
+    return signal_slot() != 0 && note_signal(signal_slot());
+  return Py_AddPendingCall(look, nullptr) == 0;
 }
 
 }  // namespace
@@ -117,6 +124,13 @@ bool prepare_prompt_interrupts() {
              os::last_signal()) == 0;
 }
 
+void have_looked() {
+  const std::uint64_t now = sent.load(std::memory_order_seq_cst);
+  call_is_pending.store(false, std::memory_order_seq_cst);
+  looked_for.store(now, std::memory_order_seq_cst);
+  stop();
+}
+
 Ident main_ident() {
   return known_main_ident.load(std::memory_order_relaxed);
 }
@@ -134,9 +148,8 @@ void hurry_main_thread(int signum) {
   if (!is_on.load(std::memory_order_relaxed) || _PyOS_IsMainThread() || is_finalizing()) return;
   if (!aim()) return;
   sent.fetch_add(1, std::memory_order_seq_cst);
-  if (!call_is_pending.exchange(true, std::memory_order_seq_cst) &&
-      Py_AddPendingCall(look, nullptr) != 0) {
-    // No room for one more: the main thread has enough to look for. It is nudged once.
+  if (!call_is_pending.exchange(true, std::memory_order_seq_cst) && !ask_to_look()) {
+    // No room for one more: the main thread has enough to look for. It is nudged once or twice.
     call_is_pending.store(false, std::memory_order_seq_cst);
     looked_for.store(sent.load(std::memory_order_seq_cst), std::memory_order_seq_cst);
   }

@@ -18,6 +18,9 @@ bool prepare_prompt_interrupts();
 
 bool interrupts_are_prompt();
 
+/// In the main thread, where it runs handlers: what has been sent so far is found from here on.
+void have_looked();
+
 /// The main thread's; 0: it has not loaded the module.
 Ident main_ident();
 

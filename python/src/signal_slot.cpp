@@ -18,6 +18,13 @@ constinit int slot = 0;  ///< 0: none
 constinit os::SignalHandler interpreters_handler = nullptr;
 
 PyObject* handle(PyObject*, PyObject*) {
+  have_looked();
+  // Of what has been counted by then all handlers run now, as `look` says. If one raises, what was
+  // sent is raised behind it.
+  if (PyErr_CheckSignals() != 0) {
+    note_signal(slot);
+    return nullptr;
+  }
   if (!raise_sent_to_main()) return nullptr;
   Py_RETURN_NONE;
 }

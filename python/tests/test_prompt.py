@@ -2,9 +2,10 @@
 
 import os
 import signal
+import sys
 import unittest
 
-from programs import MAY_FORK, OURS, Program, run
+from programs import MAY_FORK, OURS, STOCK, Program, run
 
 # System calls, and waits of the interpreter's that are not ours. None of them ends by itself.
 WAITS = {
@@ -197,6 +198,120 @@ class Prompt(unittest.TestCase):
             """
         )
         self.assertEqual(out, "1000\n")
+
+    def test_a_subinterpreter_interrupts_the_main_thread_and_it_is_nudged_no_longer_than_that(self):
+        out = run(
+            """
+            import threading, time, _thread
+            try: import _interpreters as interpreters
+            except ImportError: import _xxsubinterpreters as interpreters
+            def make():
+                try: return interpreters.create("legacy")
+                except TypeError: return interpreters.create(isolated=False)
+            text = "\\n".join([
+                "import underthread",
+                "underthread.install()",
+                "import _thread, time",
+                "def interrupt():",
+                "    time.sleep(0.05)",
+                "    _thread.interrupt_main()",
+                "_thread.start_new_thread(interrupt, ())",
+            ])
+            def sleeps():
+                with open("/proc/self/status") as status:
+                    return next(int(line.split()[1]) for line in status if line.startswith("voluntary"))
+            threading.Thread(target=int).start()
+            other = make()
+            for _ in range(3):
+                interpreters.run_string(other, text)
+                try: time.sleep(3600)
+                except KeyboardInterrupt: print("interrupted")
+            before = sleeps()
+            time.sleep(1)
+            # One is this sleep; if it were still nudged it would be ten.
+            print(sleeps() - before < 5)
+            """
+        )
+        self.assertEqual(out, "interrupted\n" * 3 + "True\n")
+
+    def test_python_cpython_80719(self):
+        # "interrupt_main() no longer interrupts Lock.wait"
+        out = run(
+            """
+            import threading, _thread
+            condition = threading.Condition()
+            lock = _thread.allocate_lock()
+            lock.acquire()
+            for wait in condition.wait, threading.Event().wait, lock.acquire:
+                threading.Timer(0.05, _thread.interrupt_main).start()
+                try:
+                    with condition: wait()
+                except KeyboardInterrupt: print("interrupted")
+            """
+        )
+        self.assertEqual(out, "interrupted\n" * 3)
+
+    def test_python_cpython_74112(self):
+        # IDLE: a thread hears from the window that Ctrl-C was pressed, and the shell sleeps.
+        out = run(
+            """
+            import os, socket, sys, threading, time, _thread
+            window, shell = socket.socketpair()
+            def listen():
+                while shell.recv(1): _thread.interrupt_main()
+            listener = threading.Thread(target=listen)
+            listener.start()
+            read, write = os.pipe()
+            sys.stdin = open(read)
+            for wait in (lambda: time.sleep(3600)), input, (lambda: os.read(read, 1)):
+                threading.Timer(0.05, window.send, (b"!",)).start()
+                try: wait()
+                except KeyboardInterrupt: print("interrupted")
+            window.close()
+            listener.join()
+            """
+        )
+        self.assertEqual(out, "interrupted\n" * 3)
+
+    def test_c_code_that_takes_an_interrupt_for_a_failure_returns_early_as_with_ctrl_c(self):
+        out = run(
+            """
+            import ctypes, threading, time, _thread
+            threading.Timer(0.05, _thread.interrupt_main).start()
+            before = time.monotonic()
+            try:
+                ctypes.CDLL(None).sleep(60)
+                time.sleep(60)
+            except KeyboardInterrupt: print("interrupted", time.monotonic() - before < 30)
+            """
+        )
+        self.assertEqual(out, "interrupted True\n")
+
+    def test_it_works_before_threading_is_imported_and_while_the_interpreter_ends(self):
+        out = run(
+            """
+            import underthread
+            underthread.install()
+            import _thread, atexit, sys, time
+            def wait():
+                def interrupt():
+                    time.sleep(0.05)
+                    _thread.interrupt_main()
+                _thread.start_new_thread(interrupt, ())
+                try: time.sleep(3600)
+                except KeyboardInterrupt: print("interrupted", "threading" in sys.modules)
+            wait()
+            import threading
+            threading.Thread(target=int).start()
+            if sys.version_info < (3, 12): atexit.register(wait)
+            """,
+            on=STOCK,
+            flags=["-S"],  # what is installed may import threading
+        )
+        self.assertEqual(
+            out,
+            "interrupted False\n" + "interrupted True\n" * (sys.version_info < (3, 12)),
+        )
 
     def test_a_handler_that_returns_leaves_the_call_its_time(self):
         out = run(
