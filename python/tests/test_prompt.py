@@ -230,6 +230,7 @@ class Prompt(unittest.TestCase):
             time.sleep(1)
             # One is this sleep; if it were still nudged it would be ten.
             print(sleeps() - before < 5)
+            interpreters.destroy(other)
             """
         )
         self.assertEqual(out, "interrupted\n" * 3 + "True\n")
