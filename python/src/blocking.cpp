@@ -59,7 +59,7 @@ Blocked wait_for(lot::ThreadRecord& me, bool runs_handlers, lot::Wait& wait,
     if (end == lot::WaitEnd::done) return Blocked::done;
     if (end == lot::WaitEnd::timed_out) {
       if (wait.until == until) return Blocked::timed_out;
-      watch_signals();
+      if (!watch_signals()) return Blocked::raised;
       wait.until = until;
     } else {
       // Taken before the handlers run: an interrupt that comes while they do ends the next wait.

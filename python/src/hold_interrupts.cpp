@@ -103,8 +103,7 @@ bool release_signals() {
 /// @return false: a Python error is set, and nothing is held
 bool hold_signals() {
   if (held.depth++ > 0) return true;
-  claim_signal_slot();
-  PyObject* const signal = PyImport_ImportModule("_signal");
+  PyObject* const signal = claim_signal_slot() ? PyImport_ImportModule("_signal") : nullptr;
   PyObject* const ours = signal ? PyCFunction_New(&note_method, nullptr) : nullptr;
   bool well = ours != nullptr;
   const int last = os::last_signal();

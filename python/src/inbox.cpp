@@ -44,7 +44,6 @@ namespace {
 
 /// The main interpreter's, whose main thread has the signal slot. Set while that has an inbox.
 constinit ModuleState* main_state = nullptr;
-constinit Token last_token = 0;
 
 bool is_main(Ident ident) {
   return PyInterpreterState_Get() == PyInterpreterState_Main() && ident == main_ident();
@@ -238,7 +237,7 @@ bool raise_and_drop(Sent* taken) {
 
 bool send(PyObject* module, Ident ident, PyObject* exception,
           lot::Callback<bool(Token)> is_wanted) {
-  claim_signal_slot();
+  if (!claim_signal_slot()) return false;
   ModuleState& state = state_of(module);
   const bool to_main = is_main(ident);
   auto* const sent = new (std::nothrow) Sent{Py_NewRef(exception), nullptr, 0, nullptr};
@@ -250,7 +249,7 @@ bool send(PyObject* module, Ident ident, PyObject* exception,
   Token token = 0;
   {
     const InboxGuard guard;
-    token = ++last_token;
+    token = ++state.last_token;
   }
   sent->token = token;
   if (!to_main && !(sent->carrier = make_carrier(module, exception, token))) {

@@ -96,7 +96,7 @@ bool ask_to_look() {
   // A call would be the subinterpreter's, in whatever thread.
   if (pending_calls_are_the_interpreters_own &&
       PyInterpreterState_Get() != PyInterpreterState_Main())
-    return signal_slot() != 0 && note_signal(signal_slot());
+    return note_signal(signal_slot());
   return Py_AddPendingCall(look, nullptr) == 0;
 }
 

@@ -11,18 +11,19 @@
 namespace underthread::python {
 namespace {
 
-// Set once, in the main interpreter's main thread; what is known of it is ordered by the GIL, or by
-// the start of a thread.
+// The main interpreter's main thread's.
 constinit bool is_claimed = false;
-constinit int slot = 0;  ///< 0: none
-constinit os::SignalHandler interpreters_handler = nullptr;
+// Set once, by that thread; a subinterpreter may have a GIL of its own. The slot goes last, with
+// release, and is read with acquire: whoever finds it finds the handler.
+constinit std::atomic<int> slot{0};  ///< 0: none
+constinit std::atomic<os::SignalHandler> interpreters_handler{nullptr};
 
 PyObject* handle(PyObject*, PyObject*) {
   have_looked();
   // Of what has been counted by then all handlers run now, as `look` says. If one raises, what was
   // sent is raised behind it.
   if (PyErr_CheckSignals() != 0) {
-    note_signal(slot);
+    note_signal(signal_slot());
     return nullptr;
   }
   if (!raise_sent_to_main()) return nullptr;
@@ -54,47 +55,47 @@ void wake() {
 
 }  // namespace
 
-void claim_signal_slot() {
-  if (is_claimed || !interrupts_are_prompt() || !runs_handlers_here()) return;
-  is_claimed = true;
-  PyObject *type, *error, *traceback;
-  PyErr_Fetch(&type, &error, &traceback);
+bool claim_signal_slot() {
+  if (is_claimed || !interrupts_are_prompt() || !runs_handlers_here()) return true;
   int signum = os::last_signal();
   while (signum > 0 && os::signal_action(signum) != os::SignalAction::system_default) --signum;
-  if (signum > 0 && set_handler(signum)) {
-    interpreters_handler = os::signal_handler(signum);
-    slot = signum;
+  // To set one runs what is due first, and that may raise instead.
+  if (signum > 0 && !set_handler(signum)) return false;
+  is_claimed = true;
+  if (signum > 0) {
+    interpreters_handler.store(os::signal_handler(signum), std::memory_order_relaxed);
+    slot.store(signum, std::memory_order_release);
   }
-  PyErr_Restore(type, error, traceback);
+  return true;
 }
 
 void note_for_signal_slot() {
   // The interpreter's handler notes a signal in any thread, as a signal may come in any.
-  if (slot != 0)
-    interpreters_handler(slot);
-  else
-    Py_AddPendingCall(handle_pending, nullptr);
+  if (!note_signal(signal_slot())) Py_AddPendingCall(handle_pending, nullptr);
 }
 
 bool note_signal(int signum) {
-  if (interpreters_handler) interpreters_handler(signum);
-  return interpreters_handler != nullptr;
+  if (signal_slot() == 0) return false;
+  interpreters_handler.load(std::memory_order_relaxed)(signum);
+  return true;
 }
 
 int signal_slot() {
-  return slot;
+  return slot.load(std::memory_order_acquire);
 }
 
 void hurry_for_signal_slot() {
-  if (slot != 0)
-    hurry_main_thread(slot);
+  if (signal_slot() != 0)
+    hurry_main_thread(signal_slot());
   else
     wake_main_thread();
 }
 
-void watch_signals() {
-  claim_signal_slot();
-  if (interpreters_handler) os::chain_signals(interpreters_handler, wake);
+bool watch_signals() {
+  if (!claim_signal_slot()) return false;
+  if (signal_slot() != 0)
+    os::chain_signals(interpreters_handler.load(std::memory_order_relaxed), wake);
+  return true;
 }
 
 }  // namespace underthread::python

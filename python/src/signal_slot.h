@@ -13,8 +13,9 @@ namespace underthread::python {
 
 /// Takes the number, once, if this is the main thread of the main interpreter; with the GIL. Where
 /// there is none to be had, or interrupts are not to be prompt, all is as if this had not been
-/// called.
-void claim_signal_slot();
+/// called. @return false: a Python error is set, by the handler of a signal that had come; once
+/// more then
+bool claim_signal_slot();
 
 /// Notes for the main thread that `raise_sent_to_main` is to be called where it handles signals.
 /// Any thread with a thread state.
@@ -29,7 +30,7 @@ int signal_slot();
 
 /// In the main thread, with the GIL: from now on each signal that the interpreter handles by now
 /// wakes the main thread from a wait of ours, whichever thread takes it. Not for those that are
-/// given a handler later.
-void watch_signals();
+/// given a handler later. @return false: a Python error is set, as by `claim_signal_slot`
+bool watch_signals();
 
 }  // namespace underthread::python

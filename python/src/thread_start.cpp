@@ -175,9 +175,8 @@ bool start(PyObject* module, PyObject* function, PyObject* positional, PyObject*
            ThreadHandle* handle, Ident& ident, bool& is_there) {
   is_there = false;
   // From here on there may be a thread that interrupts this one.
-  claim_signal_slot();
   PyObject* beginning = nullptr;
-  if (!expect_beginning(state_of(module), function, beginning)) {
+  if (!claim_signal_slot() || !expect_beginning(state_of(module), function, beginning)) {
     give_up(handle);
     return false;
   }
