@@ -102,7 +102,8 @@ bool release_signals() {
 
 /// @return false: a Python error is set, and nothing is held
 bool hold_signals() {
-  if (held.depth++ > 0) return true;
+  // At the end the interpreter has taken the handlers away.
+  if (held.depth++ > 0 || is_finalizing()) return true;
   PyObject* const signal = claim_signal_slot() ? PyImport_ImportModule("_signal") : nullptr;
   PyObject* const ours = signal ? PyCFunction_New(&note_method, nullptr) : nullptr;
   bool well = ours != nullptr;

@@ -56,7 +56,9 @@ void wake() {
 }  // namespace
 
 bool claim_signal_slot() {
-  if (is_claimed || !interrupts_are_prompt() || !runs_handlers_here()) return true;
+  // At the end nothing can be imported, and nobody is left to interrupt.
+  if (is_claimed || !interrupts_are_prompt() || !runs_handlers_here() || is_finalizing())
+    return true;
   int signum = os::last_signal();
   while (signum > 0 && os::signal_action(signum) != os::SignalAction::system_default) --signum;
   // To set one runs what is due first, and that may raise instead.

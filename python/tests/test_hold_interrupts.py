@@ -192,6 +192,17 @@ class HoldInterrupts(unittest.TestCase):
             "again",
         )
 
+    def test_it_may_be_used_while_the_interpreter_ends(self):
+        self.assert_prints(
+            """
+    class AtTheEnd:
+        def __del__(self):
+            with hold_interrupts(): os.write(1, b"whole\\n")
+    at_the_end = AtTheEnd()
+    """,
+            "whole",
+        )
+
     def test_a_lock_that_is_handed_over_meanwhile_is_kept(self):
         self.assert_prints(
             """
