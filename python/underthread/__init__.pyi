@@ -1,4 +1,6 @@
 from threading import Thread
+from typing import final
+
 from underthread import _core as _core
 
 __version__: str
@@ -12,12 +14,14 @@ __all__ = [
     "uninstall",
 ]
 
+@final
 class hold_interrupts:
     def __enter__(self) -> hold_interrupts: ...
     def __exit__(self, *exc: object) -> None: ...
 
+@final
 class time_limit:
-    def __init__(self, seconds: float | None) -> None: ...
+    def __new__(cls, seconds: float | None) -> time_limit: ...
     def __enter__(self) -> time_limit: ...
     def __exit__(self, *exc: object) -> None: ...
     @property
