@@ -8,7 +8,7 @@ import underthread
 nobody_puts_anything = queue.Queue()
 
 try:
-    with underthread.time_limit(0.5):  # in any thread, around whatever it does
+    with underthread.time_limit(0.5):  # in any thread; limits may be nested
         nobody_puts_anything.get()
 except TimeoutError as error:
     print(error)

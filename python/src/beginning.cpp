@@ -12,6 +12,7 @@
 #include "lock_object.h"
 #include "lot/thread_record.h"
 #include "module.h"
+#include "threading_module.h"
 
 namespace underthread::python {
 namespace {
@@ -60,26 +61,15 @@ PyMethodDef methods[] = {
     {nullptr, nullptr, 0, nullptr},
 };
 
-/// `object.name`; null and no error: there is none.
-PyObject* attribute(PyObject* object, const char* name) {
-  PyObject* const value = PyObject_GetAttrString(object, name);
-  if (!value && PyErr_ExceptionMatches(PyExc_AttributeError)) PyErr_Clear();
-  return value;
-}
-
 bool is_bootstrap_of_thread(PyObject* function) {
   if (!PyMethod_Check(function)) return false;
   PyObject* const self = PyMethod_GET_SELF(function);
-  PyObject* const threading = PyUnicode_FromString("threading");
-  PyObject* const module = threading ? PyImport_GetModule(threading) : nullptr;
-  PyObject* const type = module ? attribute(module, "Thread") : nullptr;
+  PyObject* const type = of_threading("Thread");
   const bool is_thread = type && PyObject_IsInstance(self, type) == 1;
-  PyObject* const bootstrap = is_thread ? attribute(self, "_bootstrap") : nullptr;
+  PyObject* const bootstrap = is_thread ? attribute_of(self, "_bootstrap") : nullptr;
   const bool is_bootstrap = bootstrap && PyObject_RichCompareBool(bootstrap, function, Py_EQ) == 1;
   Py_XDECREF(bootstrap);
   Py_XDECREF(type);
-  Py_XDECREF(module);
-  Py_XDECREF(threading);
   return is_bootstrap;
 }
 
@@ -92,11 +82,11 @@ struct Waiters {
 
 Waiters waiters_of(PyObject* function) {
   Waiters found;
-  PyObject* const event = attribute(PyMethod_GET_SELF(function), "_started");
-  PyObject* const flag = event ? attribute(event, "_flag") : nullptr;
-  PyObject* const condition = flag == Py_False ? attribute(event, "_cond") : nullptr;
-  if (condition) found.lock = attribute(condition, "_lock");
-  if (found.lock) found.list = attribute(condition, "_waiters");
+  PyObject* const event = attribute_of(PyMethod_GET_SELF(function), "_started");
+  PyObject* const flag = event ? attribute_of(event, "_flag") : nullptr;
+  PyObject* const condition = flag == Py_False ? attribute_of(event, "_cond") : nullptr;
+  if (condition) found.lock = attribute_of(condition, "_lock");
+  if (found.lock) found.list = attribute_of(condition, "_waiters");
   if (!found.list) Py_CLEAR(found.lock);
   Py_XDECREF(condition);
   Py_XDECREF(flag);
@@ -139,9 +129,7 @@ void raise_failure(PyObject* failure) {
   PyObject *type, *error, *traceback;
   PyErr_Fetch(&type, &error, &traceback);
   PyErr_NormalizeException(&type, &error, &traceback);
-  if (error && PyExceptionInstance_Check(error)) {
-    PyException_SetCause(error, Py_NewRef(failure));
-  }
+  if (error && PyExceptionInstance_Check(error)) PyException_SetCause(error, Py_NewRef(failure));
   Py_DECREF(failure);
   PyErr_Restore(type, error, traceback);
 }
@@ -264,17 +252,13 @@ void forget_thread(PyObject* function) {
   if (!PyMethod_Check(function)) return;
   PyObject *type, *error, *traceback;
   PyErr_Fetch(&type, &error, &traceback);
-  PyObject* const name = PyUnicode_FromString("threading");
-  PyObject* const threading = name ? PyImport_GetModule(name) : nullptr;
-  PyObject* const active = threading ? attribute(threading, "_active") : nullptr;
+  PyObject* const active = of_threading("_active");
   PyObject* const ident = active ? PyLong_FromUnsignedLong(get_ident()) : nullptr;
   if (ident && PyDict_Check(active) &&
       PyDict_GetItemWithError(active, ident) == PyMethod_GET_SELF(function))
     PyDict_DelItem(active, ident);
   Py_XDECREF(ident);
   Py_XDECREF(active);
-  Py_XDECREF(threading);
-  Py_XDECREF(name);
   PyErr_Restore(type, error, traceback);
 }
 

@@ -1,6 +1,5 @@
 #include "inbox.h"
 
-#include <memory>
 #include <new>
 
 #include "lot/thread_record.h"
@@ -75,7 +74,7 @@ Inbox* find(ModuleState& state, Ident ident) {
   return inbox;
 }
 
-/// Takes an inbox out of the list if nothing is in it or held off. @return what is to be dropped
+/// Takes an inbox out of the list if nothing is in it or held off.
 void unlink_if_idle(ModuleState& state, Inbox* inbox) {
   if (inbox->first || inbox->held > 0) return;
   Inbox** place = &state.inboxes;
@@ -117,9 +116,12 @@ bool arm(Inbox& inbox) {
   return inbox.is_armed;
 }
 
-/// The interpreter is not to raise the first one. The main thread's handler looks for itself.
+/// In the thread itself: the interpreter is not to raise the first one; what somebody else has told
+/// it meanwhile stays. The main thread's handler looks for itself.
 void disarm(Inbox& inbox) {
-  if (inbox.is_armed && inbox.first->carrier) PyThreadState_SetAsyncExc(inbox.ident, nullptr);
+  if (inbox.is_armed && inbox.first->carrier &&
+      async_exception_of(PyThreadState_Get()) == inbox.first->carrier)
+    PyThreadState_SetAsyncExc(inbox.ident, nullptr);
   inbox.is_armed = false;
 }
 
@@ -135,20 +137,17 @@ Sent* gone_from(Inbox& inbox) {
   return gone;
 }
 
-/// The exception that `sent` is about, raised: a class makes one, as `raise` does.
-void raise(const Sent& sent) {
-  if (PyExceptionInstance_Check(sent.exception)) {
-    PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(sent.exception)), sent.exception);
-    return;
-  }
-  PyObject* const made = PyObject_CallNoArgs(sent.exception);
-  if (!made) return;
-  if (PyExceptionInstance_Check(made))
-    PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(made)), made);
-  else
-    PyErr_Format(PyExc_TypeError, "calling %R should have returned an instance of BaseException",
-                 sent.exception);
-  Py_DECREF(made);
+/// What is to be raised for a class or an instance: the class makes one, as `raise` has it do, and
+/// may make something else. Null: a Python error is set.
+PyObject* instance_of(PyObject* exception) {
+  return PyExceptionInstance_Check(exception) ? Py_NewRef(exception)
+                                              : PyObject_CallNoArgs(exception);
+}
+
+/// Takes the reference.
+void raise_instance(PyObject* instance) {
+  PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(instance)), instance);
+  Py_DECREF(instance);
 }
 
 /// What the interpreter calls to make the exception that it has been told of: `__new__` of a
@@ -170,13 +169,10 @@ PyObject* deliver(PyObject* self, PyObject*) {
     }
   }
   if (taken) drop(taken);
-  PyObject* const exception = PyTuple_GET_ITEM(self, 2);
-  PyObject* const made =
-      PyExceptionInstance_Check(exception) ? Py_NewRef(exception) : PyObject_CallNoArgs(exception);
+  PyObject* const made = instance_of(PyTuple_GET_ITEM(self, 2));
   if (!made || !errors_keep_the_class_they_were_told || !PyExceptionInstance_Check(made))
     return made;
-  PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(made)), made);
-  Py_DECREF(made);
+  raise_instance(made);
   return nullptr;
 }
 
@@ -214,7 +210,8 @@ void wake(Ident ident) {
   lot::find(ident, [](lot::ThreadRecord& record) { lot::interrupt(record); });
 }
 
-/// This thread's inbox; null: it has none, or no memory.
+/// Takes the first one out of this thread's inbox, if there is one and nothing is held off.
+/// @return the inbox; null: there was none, or it may be gone by now
 Inbox* take_first(ModuleState& state, Inbox* inbox, Sent*& taken) {
   taken = inbox && inbox->held == 0 ? inbox->first : nullptr;
   if (!taken) return inbox;
@@ -228,7 +225,14 @@ Inbox* take_first(ModuleState& state, Inbox* inbox, Sent*& taken) {
 /// @return false: it is raised
 bool raise_and_drop(Sent* taken) {
   if (!taken) return true;
-  raise(*taken);
+  PyObject* const made = instance_of(taken->exception);
+  if (made && PyExceptionInstance_Check(made)) {
+    raise_instance(made);
+  } else if (made) {
+    PyErr_Format(PyExc_TypeError, "calling %R should have returned an instance of BaseException",
+                 taken->exception);
+    Py_DECREF(made);
+  }
   drop(taken);
   return false;
 }
@@ -262,8 +266,9 @@ bool send(PyObject* module, Ident ident, PyObject* exception,
   bool has_memory = true;
   {
     const InboxGuard guard;
-    Inbox* const inbox = is_wanted(token) ? find_or_make(state, ident, stale) : nullptr;
-    has_memory = inbox || !is_wanted(token);
+    const bool is_still_wanted = is_wanted(token);
+    Inbox* const inbox = is_still_wanted ? find_or_make(state, ident, stale) : nullptr;
+    has_memory = inbox || !is_still_wanted;
     if (inbox) {
       Sent** end = &inbox->first;
       while (*end) end = &(*end)->next;
@@ -291,14 +296,14 @@ bool send(PyObject* module, Ident ident, PyObject* exception,
   return false;
 }
 
-void take_back(ModuleState& state, Ident ident, Token token) {
+void take_back(ModuleState& state, Token token) {
   Sent* taken = nullptr;
   Sent* gone = nullptr;
   {
     const InboxGuard guard;
-    Inbox* const inbox = find(state, ident);
+    Inbox* const inbox = find(state, get_ident());
     if (!inbox) return;
-    if (ident == get_ident()) gone = gone_from(*inbox);
+    gone = gone_from(*inbox);
     Sent** place = &inbox->first;
     while (*place && (*place)->token != token) place = &(*place)->next;
     taken = *place;

@@ -42,13 +42,14 @@ class InboxGuard {
 using Token = std::uint64_t;
 
 /// Sends an exception, a class or an instance, to the thread of that ident.
-/// @param is_wanted  asked last, under the guard: whether it is still to be sent, by that token
+/// @param is_wanted  asked once and last, under the guard: whether it is still to be sent. It goes
+/// by that token, also where it is not sent in the end: to take it back is then nothing
 /// @return whether it was sent; false: there is no such thread in this interpreter, or it is not
 /// wanted, or, if `PyErr_Occurred()`, an error
 bool send(PyObject* module, Ident ident, PyObject* exception, lot::Callback<bool(Token)> is_wanted);
 
-/// Takes one back that was sent to `ident`, if it has not been raised.
-void take_back(ModuleState& state, Ident ident, Token token);
+/// Takes one back that was sent to this thread, if it has not been raised.
+void take_back(ModuleState& state, Token token);
 
 /// Holds off what is sent to this thread. Nests. @return false: a Python error is set, and nothing
 /// is held

@@ -5,6 +5,7 @@
 #include "blocking.h"
 #include "inbox.h"
 #include "prompt.h"
+#include "threading_module.h"
 
 namespace underthread::python {
 namespace {
@@ -13,10 +14,8 @@ namespace {
 /// this is still so when the exception is sent. One that has begun and is about to enter itself
 /// among those that run is waited for: it would not do so if it were interrupted there.
 bool is_running(PyObject* thread, PyObject* ident) {
-  PyObject* const name = PyUnicode_FromString("threading");
-  PyObject* const threading = name ? PyImport_GetModule(name) : nullptr;
-  PyObject* const active = threading ? PyObject_GetAttrString(threading, "_active") : nullptr;
-  PyObject* const limbo = active ? PyObject_GetAttrString(threading, "_limbo") : nullptr;
+  PyObject* const active = of_threading("_active");
+  PyObject* const limbo = active ? of_threading("_limbo") : nullptr;
   bool runs = false;
   if (limbo && PyDict_Check(active) && PyDict_Check(limbo)) {
     bool is_about_to = true;
@@ -28,8 +27,6 @@ bool is_running(PyObject* thread, PyObject* ident) {
   }
   Py_XDECREF(limbo);
   Py_XDECREF(active);
-  Py_XDECREF(threading);
-  Py_XDECREF(name);
   return runs;
 }
 
@@ -86,7 +83,7 @@ PyObject* interrupt(PyObject* module, PyObject* arguments) {
                  Py_TYPE(exception)->tp_name);
     return nullptr;
   }
-  Ident ident = ident_of(thread);
+  const Ident ident = ident_of(thread);
   if (PyErr_Occurred()) return nullptr;
   const bool is_sent = ident != 0 && send(module, ident, exception, [](Token) { return true; });
   return PyErr_Occurred() ? nullptr : PyBool_FromLong(is_sent);

@@ -23,8 +23,8 @@ void note_for_signal_slot();
 /// After that: sees to it that the main thread looks.
 void hurry_for_signal_slot();
 
-/// Notes a signal that the interpreter handles, as if it had come. In the main thread, after
-/// `claim_signal_slot`. @return false: the interpreter's handler is not known
+/// Notes a signal that the interpreter handles, as if it had come. Any thread with a thread state,
+/// after `claim_signal_slot`. @return false: the interpreter's handler is not known
 bool note_signal(int signum);
 int signal_slot();
 

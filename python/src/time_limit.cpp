@@ -220,17 +220,23 @@ PyObject* exit(PyObject* self, PyObject*) {
   Token token = 0;
   {
     const InboxGuard guard;
-    unlist(state, limit);
     ident = limit->ident;
-    token = limit->token;
-    limit->ident = 0;
-    limit->token = 0;
+    if (ident == get_ident()) {
+      unlist(state, limit);
+      token = limit->token;
+      limit->ident = 0;
+      limit->token = 0;
+    }
+  }
+  if (ident != get_ident()) {
+    PyErr_SetString(PyExc_RuntimeError, ident == 0
+                                            ? "this time limit is not in force"
+                                            : "this time limit is in force in another thread");
+    return nullptr;
   }
   // What was sent and not raised was for the block, which has been left.
-  if (token != 0) take_back(state, ident, token);
-  if (ident != 0) Py_RETURN_NONE;
-  PyErr_SetString(PyExc_RuntimeError, "this time limit is not in force");
-  return nullptr;
+  if (token != 0) take_back(state, token);
+  Py_RETURN_NONE;
 }
 
 PyObject* make(PyTypeObject* type, PyObject* arguments, PyObject* names) {
@@ -293,10 +299,11 @@ PyGetSetDef attributes[] = {
 const char documentation[] =
     "time_limit(seconds)\n--\n\n"
     "A block that takes no longer, to be used by `with`; None: as long as it likes.\n\n"
-    "When the time is up a TimeoutError is raised in the block, whatever it does, as by "
-    "interrupt().\n"
-    "Never once the block has been left. Blocks may be nested; one object can be used again, but\n"
-    "not within its own block. A ValueError for less than 0 seconds.";
+    "When the time is up a TimeoutError is raised in the block, where interrupt() would raise it, "
+    "and\n"
+    "never once the block has been left. Blocks may be nested; one object can be used again, but "
+    "not\n"
+    "within its own block. A ValueError for less than 0 seconds.";
 
 }  // namespace
 

@@ -1,5 +1,5 @@
 // `underthread.time_limit(seconds)`: a block that is interrupted by a TimeoutError when its time is
-// up, in whatever thread and whatever it waits for.
+// up, in any thread, as by `interrupt`.
 //
 // One thread per interpreter keeps the time, from the first limit until none has been in force for
 // a while: only Python code can send, and none runs in a signal handler or under a timer.

@@ -151,7 +151,11 @@ class TimeLimit(unittest.TestCase):
     wrong(time_limit, "1")
     limit = time_limit(3600)
     wrong(limit.__exit__, None, None, None)
-    with limit: wrong(limit.__enter__)
+    with limit:
+        wrong(limit.__enter__)
+        elsewhere = threading.Thread(target=wrong, args=(limit.__exit__, None, None, None))
+        elsewhere.start()
+        elsewhere.join()
     with limit: print("again")
     """,
             "ValueError a time limit must be a non-negative number of seconds",
@@ -160,6 +164,7 @@ class TimeLimit(unittest.TestCase):
             "TypeError",
             "RuntimeError this time limit is not in force",
             "RuntimeError this time limit is in force already",
+            "RuntimeError this time limit is in force in another thread",
             "again",
         )
 
