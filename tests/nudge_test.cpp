@@ -4,12 +4,14 @@
 #include <atomic>
 #include <cerrno>
 #include <csignal>
+#include <ctime>
 #include <thread>
 
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "os/futex.h"
 #include "os/native_thread.h"
 
 namespace underthread::os {
@@ -32,6 +34,7 @@ class NudgeTest : public ::testing::Test {
   NudgeTest() {
     EXPECT_EQ(pipe(pipe_.data()), 0);
     nudges = 0;
+    nudge.open();
   }
   ~NudgeTest() override {
     for (const int end : pipe_) close(end);
@@ -86,6 +89,57 @@ TEST_F(NudgeTest, ComesLaterWhereItIsAskedTo) {
   EXPECT_GE(nudges, 1);
 }
 
+TEST_F(NudgeTest, ComesAtTheMomentThatWasSaid) {
+  std::thread thread = reader(1);
+  EXPECT_TRUE(nudge.aim(reader_id_, Nudge::claim(0, nudged)));
+  const std::int64_t moment = now() + 5'000'000;
+  nudge.begin_at(moment);
+  thread.join();
+  EXPECT_GE(now(), moment);
+}
+
+TEST_F(NudgeTest, DoesNothingWhileItIsClosed) {
+  EXPECT_TRUE(nudge.aim(thread_native_id(), Nudge::claim(0, nudged)));
+  nudge.close();
+  nudge.begin();
+  nudge.begin_later();
+  nudge.begin_at(now());
+  EXPECT_EQ(nudges, 0);
+}
+
+// Whatever others send meanwhile has come, or will not come, when it has closed.
+TEST_F(NudgeTest, NothingComesOnceItHasClosed) {
+  wanted = 1;
+  EXPECT_TRUE(nudge.aim(thread_native_id(), Nudge::claim(0, nudged)));
+  std::atomic<bool> over{false};
+  std::thread sender([&] {
+    while (!over) nudge.begin();
+  });
+  for (int turn = 0; turn < 2000; ++turn) {
+    nudge.open();
+    nudge.close();
+    const int before = nudges;
+    const timespec moment = {0, 1000};
+    EXPECT_EQ(nanosleep(&moment, nullptr), 0);
+    EXPECT_EQ(nudges, before);
+  }
+  over = true;
+  sender.join();
+  EXPECT_GT(nudges, 0);
+}
+
+TEST_F(NudgeTest, CallsAllWhoHaveClaimed) {
+  static std::atomic<int> calls{0};
+  const int signum = Nudge::claim(0, nudged);
+  const auto another = [] { calls.fetch_add(1); };
+  EXPECT_EQ(Nudge::claim(0, another), signum);
+  EXPECT_EQ(Nudge::claim(0, another), signum);
+  calls = 0;
+  raise(signum);
+  EXPECT_EQ(nudges, 1);
+  EXPECT_EQ(calls, 1);
+}
+
 TEST_F(NudgeTest, LeavesErrnoAlone) {
   const int signum = Nudge::claim(0, nudged);
   wanted = 0;
@@ -128,9 +182,10 @@ TEST_F(NudgeTest, AForkChildAimsAnew) {
   EXPECT_TRUE(nudge.aim(thread_native_id(), signum));
   const pid_t child = fork();
   if (child == 0) {
-    nudge.forget();
+    Nudge::forget_all();
     wanted = 3;
     if (!nudge.aim(thread_native_id(), signum)) _exit(1);
+    nudge.open();
     nudge.begin();
     char byte = 0;
     while (wanted.load() > 0) {

@@ -1,7 +1,6 @@
 #include "prompt.h"
 
 #include <atomic>
-#include <cerrno>
 #include <csignal>
 #include <cstdint>
 #include <cstdlib>
@@ -47,8 +46,9 @@ void stop() {
   if (is_awaited()) nudge.begin_later();
 }
 
-// In a signal handler, in the main thread. It may be in a wait of ours by now.
+// In a signal handler. The main thread may be in a wait of ours by now.
 void nudged() {
+  if (os::thread_native_id() != main_native_id.load(std::memory_order_relaxed)) return;
   if (!is_awaited()) return stop();
   wake_main_thread();
   nudge.again();
@@ -58,7 +58,6 @@ void nudged() {
 void forget() {
   looked_for.store(sent.load(std::memory_order_relaxed), std::memory_order_relaxed);
   call_is_pending.store(false, std::memory_order_relaxed);
-  nudge.forget();
   main_native_id.store(os::thread_native_id(), std::memory_order_relaxed);
   known_main_ident.store(get_ident(), std::memory_order_relaxed);
 }
@@ -78,17 +77,8 @@ bool aim() {
   const int signum = os::Nudge::claim(wanted_signal.load(std::memory_order_relaxed), nudged);
   if (signum == 0) return false;
   nudge.aim(main_native_id.load(std::memory_order_relaxed), signum);
+  nudge.open();
   return true;
-}
-
-int read_number(const char* name) {
-  const char* const text = std::getenv(name);
-  if (!text || !*text) return 0;
-  char* end = nullptr;
-  errno = 0;
-  const long number = std::strtol(text, &end, 10);
-  if (*end || errno || number < 1 || number > os::last_signal()) return -1;
-  return static_cast<int>(number);
 }
 
 // Sees to it that the main thread calls `have_looked` where it runs handlers. False: it will not.
@@ -110,7 +100,7 @@ bool prepare_prompt_interrupts() {
   }
   const char* const prompt = std::getenv("UNDERTHREAD_PROMPT");
   if (prompt && prompt[0] == '0' && !prompt[1]) is_on.store(false, std::memory_order_relaxed);
-  const int number = read_number("UNDERTHREAD_NUDGE");
+  const int number = os::Nudge::number_wanted();
   if (number >= 0) {
     wanted_signal.store(number, std::memory_order_relaxed);
     return true;

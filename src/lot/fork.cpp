@@ -6,6 +6,7 @@
 #include "lot/thread_record.h"
 #include "os/fatal.h"
 #include "os/native_thread.h"
+#include "os/nudge.h"
 
 namespace underthread::lot {
 
@@ -43,6 +44,7 @@ void after_fork_in_child() noexcept {
   fork_count.fetch_add(1, std::memory_order_relaxed);
   forget_waiters();
   keep_only(static_cast<ThreadRecord*>(this_thread));
+  os::Nudge::forget_all();
   for (auto& place : forgets)
     if (void (*forget)() = place.load(std::memory_order_acquire)) forget();
 }

@@ -12,42 +12,79 @@
 
 namespace underthread::os {
 
+/// Closed until it is opened. Never destroyed: whoever has a pointer to one may use it for ever,
+/// in a signal handler too.
 class Nudge {
  public:
   /// The signal that nudges are sent with from now on: `number`, or for 0 one that the program does
   /// nothing about: SIGURG, which is ignored by default, else one of the last real-time signals.
   /// Again: the one that is in use, unless the program has given it a handler of its own since.
-  /// `nudged` is called in the handler; it must be async-signal-safe.
+  /// `nudged` is called in the handler, in whatever thread that runs, and so are those of earlier
+  /// claims, in their order: each is to find out whether it is meant, and must be
+  /// async-signal-safe. Room for four.
   /// @return the number; 0: the program uses the one that was asked for, or all that may be taken
   static int claim(int number, void (*nudged)()) noexcept;
 
+  /// What UNDERTHREAD_NUDGE in the environment says; 0: nothing; -1: what is no signal's number.
+  static int number_wanted() noexcept;
+
+  /// In the child of a fork: it has none of the timers, and nobody is nudged who was in the parent.
+  /// All are closed.
+  static void forget_all() noexcept;
+
   /// Aims at a thread of this process, by the kernel's number. The caller sees to it that nobody
-  /// else calls this or `forget` meanwhile. False: the system has no timer left; then nudges are
-  /// sent once and not again.
+  /// else calls this meanwhile, and that it is closed if it was aimed at another. False: the system
+  /// has no timer left; then nudges are sent once and not again.
   bool aim(std::uint64_t native_id, int signum) noexcept;
-  /// In the child of a fork, which has no timers.
-  void forget() noexcept;
+
+  /// From now on `begin` and its like do something.
+  void open() noexcept;
+  /// In the thread that it is aimed at: from now on they do nothing, and once this has returned no
+  /// nudge comes any more. Waits for those who are about to send one. Not in a signal handler.
+  /// Leaves errno alone.
+  void close() noexcept;
 
   /// Nudges now, and from then on until `stop`, which the handler is to call if nothing is awaited
-  /// any more; else `again`. Any thread.
+  /// any more; else `again`. Any thread. Async-signal-safe, as what follows.
   void begin() noexcept;
   /// The same, but the first nudge comes after the first pause.
   void begin_later() noexcept;
-  /// After a pause of 1, 5, 20 and then each time 100 ms. Async-signal-safe.
+  /// The same, but the first nudge comes at that moment: ns of the monotonic clock.
+  void begin_at(std::int64_t moment) noexcept;
+  /// After a pause of 1, 5, 20 and then each time 100 ms.
   void again() noexcept;
-  /// No nudge is sent any more. Async-signal-safe.
+  /// No nudge is sent any more, but for those that others begin meanwhile.
   void stop() noexcept;
 
  private:
-  void set_timer(std::int64_t ns) noexcept;
+  // In `state_`: whether it is open, and how many are between `enter` and `leave`.
+  static constexpr std::uint32_t is_open = 1;
+  static constexpr std::uint32_t sender = 2;
 
-  // Relaxed, all of them: what they are about is ordered by whoever aims before it begins; the
-  // pauses are a number on their own.
+  bool enter() noexcept;
+  void leave() noexcept;
+  void set_timer(std::int64_t ns, bool is_moment) noexcept;
+  void pause_and_nudge() noexcept;
+
+  // What `aim` writes. Relaxed: read between `enter` and `leave`, which open and close order.
   std::atomic<std::uint64_t> native_id_{0};
   std::atomic<int> signum_{0};
   std::atomic<timer_t> timer_{};
   std::atomic<bool> has_timer_{false};
+
+  // Read-modify-writes, acquire and release. Who has something for a thread writes it and then
+  // enters; a thread opens and then looks for it. Of the two one is first in the order of this
+  // word: either the sender finds it open, or the thread acquires what was written. And who closes
+  // finds every sender that found it open.
+  std::atomic<std::uint32_t> state_{0};
+  // The timer may run. Relaxed: set before the timer is, by whoever sets it; `close` clears it when
+  // there is nobody else.
+  std::atomic<bool> is_set_{false};
+  // Relaxed: a number on its own.
   std::atomic<std::uint32_t> pauses_{0};
+  // The one that was first aimed before this one. Written before the list's head, in `aim`.
+  Nudge* next_ = nullptr;
+  bool is_listed_ = false;
 };
 
 }  // namespace underthread::os

@@ -1,28 +1,48 @@
 #include "os/nudge.h"
 
+#include <array>
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <iterator>
 
+#include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 namespace underthread::os {
 namespace {
 
+constexpr std::int64_t second = 1'000'000'000;
 constexpr std::int64_t ms = 1'000'000;
 constexpr std::int64_t pauses[] = {1 * ms, 5 * ms, 20 * ms, 100 * ms};
 
-// Written before the handler that reads it is installed.
-constinit std::atomic<void (*)()> nudged_function{nullptr};
+// From the first; null: no more. Written before the handler that reads them is installed.
+constinit std::array<std::atomic<void (*)()>, 4> nudged_functions{};
 // The last that was claimed; 0: none. Relaxed: a hint, which sigaction confirms.
 constinit std::atomic<int> claimed{0};
+// All that have been aimed. release when one is put in front, acquire where they are gone through.
+constinit std::atomic<Nudge*> nudges{nullptr};
 
 void on_nudge(int) {
   const int saved = errno;
-  // acquire: pairs with the release in `claim`.
-  nudged_function.load(std::memory_order_acquire)();
+  for (const auto& function : nudged_functions) {
+    // acquire: pairs with the release in `add`.
+    void (*const nudged)() = function.load(std::memory_order_acquire);
+    if (!nudged) break;
+    nudged();
+  }
   errno = saved;
+}
+
+void add(void (*nudged)()) noexcept {
+  for (auto& function : nudged_functions) {
+    void (*found)() = nullptr;
+    if (function.compare_exchange_strong(found, nudged, std::memory_order_acq_rel,
+                                         std::memory_order_acquire) ||
+        found == nudged)
+      return;
+  }
 }
 
 bool is_ours(int signum) noexcept {
@@ -47,7 +67,7 @@ bool take(int signum) noexcept {
 }  // namespace
 
 int Nudge::claim(int number, void (*nudged)()) noexcept {
-  nudged_function.store(nudged, std::memory_order_release);
+  add(nudged);
   int signum = claimed.load(std::memory_order_relaxed);
   if (signum != 0 && (number == 0 || number == signum) && is_ours(signum)) return signum;
   if (number != 0) {
@@ -61,6 +81,25 @@ int Nudge::claim(int number, void (*nudged)()) noexcept {
   return signum;
 }
 
+int Nudge::number_wanted() noexcept {
+  const char* const text = std::getenv("UNDERTHREAD_NUDGE");
+  if (!text || !*text) return 0;
+  char* end = nullptr;
+  const long number = std::strtol(text, &end, 10);
+  return *end || number < 1 || number >= NSIG ? -1 : static_cast<int>(number);
+}
+
+void Nudge::forget_all() noexcept {
+  Nudge* nudge = nudges.load(std::memory_order_acquire);
+  for (; nudge; nudge = nudge->next_) {
+    nudge->has_timer_.store(false, std::memory_order_relaxed);
+    nudge->native_id_.store(0, std::memory_order_relaxed);
+    nudge->is_set_.store(false, std::memory_order_relaxed);
+    // Those who were sending are not here.
+    nudge->state_.store(0, std::memory_order_relaxed);
+  }
+}
+
 bool Nudge::aim(std::uint64_t native_id, int signum) noexcept {
   const bool same = native_id_.load(std::memory_order_relaxed) == native_id &&
                     signum_.load(std::memory_order_relaxed) == signum;
@@ -69,6 +108,13 @@ bool Nudge::aim(std::uint64_t native_id, int signum) noexcept {
     timer_delete(timer_.load(std::memory_order_relaxed));
   native_id_.store(native_id, std::memory_order_relaxed);
   signum_.store(signum, std::memory_order_relaxed);
+  if (!is_listed_) {
+    is_listed_ = true;
+    next_ = nudges.load(std::memory_order_relaxed);
+    while (!nudges.compare_exchange_weak(next_, this, std::memory_order_release,
+                                         std::memory_order_relaxed)) {
+    }
+  }
   struct sigevent event = {};
   event.sigev_notify = SIGEV_THREAD_ID;
   event.sigev_signo = signum;
@@ -80,38 +126,84 @@ bool Nudge::aim(std::uint64_t native_id, int signum) noexcept {
   return true;
 }
 
-void Nudge::forget() noexcept {
-  has_timer_.store(false, std::memory_order_relaxed);
-  native_id_.store(0, std::memory_order_relaxed);
+void Nudge::open() noexcept {
+  state_.fetch_or(is_open, std::memory_order_acq_rel);
 }
 
-void Nudge::set_timer(std::int64_t ns) noexcept {
+void Nudge::close() noexcept {
+  state_.fetch_and(~is_open, std::memory_order_acq_rel);
+  // A few instructions of another thread, or none: one in this thread, in a signal handler, is
+  // over.
+  while (state_.load(std::memory_order_acquire) >= sender) sched_yield();
+  if (!is_set_.load(std::memory_order_relaxed)) return;
+  const int saved = errno;
+  set_timer(0, false);
+  // A nudge that was sent before is taken at the latest where this call returns.
+  sched_yield();
+  is_set_.store(false, std::memory_order_relaxed);
+  errno = saved;
+}
+
+bool Nudge::enter() noexcept {
+  if (state_.fetch_add(sender, std::memory_order_acq_rel) & is_open) return true;
+  leave();
+  return false;
+}
+
+void Nudge::leave() noexcept {
+  state_.fetch_sub(sender, std::memory_order_release);
+}
+
+void Nudge::set_timer(std::int64_t ns, bool is_moment) noexcept {
+  if (ns != 0) is_set_.store(true, std::memory_order_relaxed);
   if (!has_timer_.load(std::memory_order_relaxed)) return;
   struct itimerspec when = {};
-  when.it_value.tv_nsec = ns;
+  when.it_value.tv_sec = static_cast<time_t>(ns / second);
+  when.it_value.tv_nsec = static_cast<long>(ns % second);
   // Where a signal was taken and its handler did not run, there is another.
   if (ns != 0) when.it_interval.tv_nsec = pauses[std::size(pauses) - 1];
-  timer_settime(timer_.load(std::memory_order_relaxed), 0, &when, nullptr);
+  timer_settime(timer_.load(std::memory_order_relaxed), is_moment ? TIMER_ABSTIME : 0, &when,
+                nullptr);
+}
+
+void Nudge::pause_and_nudge() noexcept {
+  const std::uint32_t pause = pauses_.fetch_add(1, std::memory_order_relaxed);
+  set_timer(pauses[pause < std::size(pauses) ? pause : std::size(pauses) - 1], false);
 }
 
 void Nudge::begin() noexcept {
-  begin_later();
+  if (!enter()) return;
+  pauses_.store(0, std::memory_order_relaxed);
+  pause_and_nudge();
   syscall(SYS_tgkill, getpid(), static_cast<pid_t>(native_id_.load(std::memory_order_relaxed)),
           signum_.load(std::memory_order_relaxed));
+  leave();
 }
 
 void Nudge::begin_later() noexcept {
+  if (!enter()) return;
   pauses_.store(0, std::memory_order_relaxed);
-  again();
+  pause_and_nudge();
+  leave();
+}
+
+void Nudge::begin_at(std::int64_t moment) noexcept {
+  if (!enter()) return;
+  pauses_.store(0, std::memory_order_relaxed);
+  set_timer(moment > 0 ? moment : 1, true);
+  leave();
 }
 
 void Nudge::again() noexcept {
-  const std::uint32_t pause = pauses_.fetch_add(1, std::memory_order_relaxed);
-  set_timer(pauses[pause < std::size(pauses) ? pause : std::size(pauses) - 1]);
+  if (!enter()) return;
+  pause_and_nudge();
+  leave();
 }
 
 void Nudge::stop() noexcept {
-  set_timer(0);
+  if (!is_set_.load(std::memory_order_relaxed) || !enter()) return;
+  set_timer(0, false);
+  leave();
 }
 
 }  // namespace underthread::os
