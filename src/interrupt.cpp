@@ -6,6 +6,8 @@
 #include <utility>
 
 #include "due_handlers.h"
+#include "due_limit.h"
+#include "interruptible_syscalls.h"
 #include "safe_point.h"
 
 namespace underthread {
@@ -24,7 +26,8 @@ bool interrupts_are_held(const lot::ThreadRecord& me) noexcept {
 
 void deliver_interrupts() {
   lot::ThreadRecord& me = current_thread();
-  if (interrupts_are_held(me) || !lot::take_pending(me)) return;
+  if (interrupts_are_held(me)) return;
+  if (!lot::take_pending(me)) return throw_due_limit(me);
 
   // Until everything has had its turn, the flag must be found again: whatever is thrown from here
   // on leaves the rest pending. Poking is not needed, the thread is awake.
@@ -33,6 +36,7 @@ void deliver_interrupts() {
     bool left = true;
     ~Rest() {
       if (left) lot::look_again(me);
+      settle_nudge(me);
     }
   } rest{me};
 
@@ -42,6 +46,7 @@ void deliver_interrupts() {
   const std::unique_ptr<lot::Letter> letter(lot::take_letter(me, more));
   rest.left = more;
   if (letter) std::rethrow_exception(static_cast<ExceptionLetter&>(*letter).exception);
+  throw_due_limit(me);
 }
 
 bool interrupt(Ident ident, std::exception_ptr exception) {
@@ -49,17 +54,21 @@ bool interrupt(Ident ident, std::exception_ptr exception) {
   // The caller may name itself before it has ever used the library.
   current_thread();
   auto letter = std::make_unique<ExceptionLetter>(std::move(exception));
-  if (!lot::send(ident, *letter)) return false;
+  lot::ThreadRecord* const thread = lot::send(ident, *letter);
+  if (!thread) return false;
   letter.release();
+  end_syscall(*thread);
   return true;
 }
 
 HoldInterrupts::HoldInterrupts() {
-  ++current_thread().interrupts_held;
+  lot::ThreadRecord& me = current_thread();
+  if (++me.interrupts_held == 1) close_nudge(me);
 }
 
 HoldInterrupts::~HoldInterrupts() {
-  --current_thread().interrupts_held;
+  lot::ThreadRecord& me = current_thread();
+  if (--me.interrupts_held == 0) open_nudge(me);
 }
 
 }  // namespace underthread

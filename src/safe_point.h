@@ -4,9 +4,11 @@
 #include <underthread/interrupt.h>
 #include <underthread/lot/wait.h>
 
+#include <algorithm>
 #include <cstdint>
 
 #include "current_thread.h"
+#include "due_limit.h"
 
 namespace underthread {
 
@@ -23,9 +25,13 @@ bool wait_at_safe_point(std::int64_t until, Attempt attempt) {
   lot::Wait wait{.until = until};
   for (;;) {
     check_interrupts();
-    wait.wake_for = interrupts_are_held(me) ? lot::WakeFor::nothing : lot::WakeFor::interrupts;
+    const bool held = interrupts_are_held(me);
+    wait.wake_for = held ? lot::WakeFor::nothing : lot::WakeFor::interrupts;
+    // A limit that is over before is told at the next turn.
+    wait.until = held || !me.is_limited ? until : std::min(until, limit_until(me));
     const lot::WaitEnd end = attempt(me, wait);
-    if (end != lot::WaitEnd::interrupted) return end == lot::WaitEnd::done;
+    if (end == lot::WaitEnd::done) return true;
+    if (end == lot::WaitEnd::timed_out && wait.until == until) return false;
   }
 }
 

@@ -13,6 +13,7 @@
 
 #include "current_thread.h"
 #include "due_handlers.h"
+#include "interruptible_syscalls.h"
 #include "lot/fork.h"
 #include "lot/mutex.h"
 #include "lot/thread_record.h"
@@ -51,8 +52,10 @@ constinit std::array<Handler*, signal_limit + 1> handlers{};
 // What a signal does, and what interrupt_main does instead of one. Async-signal-safe.
 void arrive(int signum) {
   arrived.fetch_or(only(signum), std::memory_order_acq_rel);
-  if (lot::ThreadRecord* main = lot::main_thread.load(std::memory_order_acquire))
+  if (lot::ThreadRecord* main = lot::main_thread.load(std::memory_order_acquire)) {
     lot::interrupt(*main);
+    end_syscall(*main);
+  }
 }
 
 // As CPython: what arrived before the fork was for the parent.

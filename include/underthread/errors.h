@@ -5,6 +5,7 @@
 //   std::overflow_error    OverflowError    a timeout above TIMEOUT_MAX, too many re-entries
 //   SystemExit             SystemExit       end this thread
 //   KeyboardInterrupt      KeyboardInterrupt the user pressed Ctrl-C
+//   TimeoutError           TimeoutError      the time of a TimeLimit is up
 //
 // Whatever throws one of these has changed nothing.
 #pragma once
@@ -37,6 +38,12 @@ class SystemExit {
  private:
   int code_ = 0;
   std::string message_;
+};
+
+/// Thrown at safe points in the block of a TimeLimit whose time is up (time_limit.h).
+class TimeoutError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
 };
 
 /// Thrown by `default_int_handler`. Not a std::exception, for the same reason.

@@ -15,13 +15,12 @@ namespace underthread {
 void deliver_interrupts();
 
 /// A safe point: runs the handlers of signals that have arrived (main thread) and throws what
-/// `interrupt` sent to this thread, one exception a call, first sent first. What does not get its
-/// turn, because something before it was thrown, stays pending. Does nothing while interrupts are
-/// held off.
+/// `interrupt` sent to this thread, one exception a call, first sent first; then the TimeoutError
+/// of a TimeLimit that is over. What does not get its turn, because something before it was thrown,
+/// stays pending. Does nothing while interrupts are held off.
 inline void check_interrupts() {
   const lot::ThreadHead* me = lot::this_thread;
-  // relaxed: a hint; one that this load misses is found at the next safe point.
-  if (me && me->pending.load(std::memory_order_relaxed) != 0) deliver_interrupts();
+  if (me && !me->is_left_alone()) deliver_interrupts();
 }
 
 /// Sends `exception` to a thread, to be thrown at its next safe point. False: no thread of that

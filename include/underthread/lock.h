@@ -59,10 +59,7 @@ class Lock {
   /// @throws as Timeout::deadline, and whatever an interrupt delivers
   bool acquire(bool blocking = true, Timeout timeout = -1) {
     lot::ThreadHead* me = lot::this_thread;
-    // relaxed: a hint. An interrupt that this load misses is seen at the next safe point, or ends
-    // the wait if there is one.
-    if (blocking && timeout.is_forever() && me &&
-        me->pending.load(std::memory_order_relaxed) == 0 && take(me->holder))
+    if (blocking && timeout.is_forever() && me && me->is_left_alone() && take(me->holder))
       return true;
     return acquire_with_interrupts(blocking, timeout);
   }

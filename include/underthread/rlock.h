@@ -21,10 +21,7 @@ class RLock {
   /// @throws std::overflow_error "Internal lock count overflowed": held 4,294,967,295 times
   bool acquire(bool blocking = true, Timeout timeout = -1) {
     const lot::ThreadHead* me = lot::this_thread;
-    // relaxed: a hint, as in Lock::acquire.
-    if (blocking && timeout.is_forever() && me &&
-        me->pending.load(std::memory_order_relaxed) == 0 && enter())
-      return true;
+    if (blocking && timeout.is_forever() && me && me->is_left_alone() && enter()) return true;
     return acquire_with_interrupts(blocking, timeout);
   }
 

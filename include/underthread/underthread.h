@@ -5,9 +5,11 @@
 #include <underthread/errors.h>
 #include <underthread/ident.h>
 #include <underthread/interrupt.h>
+#include <underthread/interruptible_syscalls.h>
 #include <underthread/lock.h>
 #include <underthread/rlock.h>
 #include <underthread/run_main.h>
 #include <underthread/signals.h>
 #include <underthread/sleep.h>
 #include <underthread/thread.h>
+#include <underthread/time_limit.h>

@@ -147,6 +147,10 @@ ThreadRecord* reserve() noexcept {
   record->pending.store(0, std::memory_order_relaxed);
   record->native_id.store(0, std::memory_order_relaxed);
   record->interrupts_held = 0;
+  record->interruptible_scopes = 0;
+  record->limits = nullptr;
+  record->is_limited = false;
+  record->limit_until.store(never, std::memory_order_relaxed);
   record->was_listed = false;
   record->at_end = nullptr;
   for (auto& word : record->name) word.store(0, std::memory_order_relaxed);
@@ -228,7 +232,7 @@ std::string name_of(const ThreadRecord& record) {
   return bytes.data();
 }
 
-bool send(std::uintptr_t ident, Letter& letter) noexcept {
+ThreadRecord* send(std::uintptr_t ident, Letter& letter) noexcept {
   letter.next = nullptr;
   ThreadRecord* thread = find(ident, [&](ThreadRecord& record) {
     Letter** end = &record.letters;
@@ -238,7 +242,7 @@ bool send(std::uintptr_t ident, Letter& letter) noexcept {
   // Outside the mutex, so the thread may have ended and the record be another's: then it looks
   // around in vain.
   if (thread) interrupt(*thread);
-  return thread != nullptr;
+  return thread;
 }
 
 Letter* take_letter(ThreadRecord& me, bool& more) noexcept {

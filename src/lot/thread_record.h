@@ -15,6 +15,7 @@
 #pragma once
 
 #include <underthread/lot/thread_head.h>
+#include <underthread/lot/wait.h>
 
 #include <array>
 #include <atomic>
@@ -25,6 +26,13 @@
 #include "lot/callback.h"
 #include "lot/treap.h"
 #include "os/parker.h"
+
+namespace underthread {
+class TimeLimit;
+}
+namespace underthread::os {
+class Nudge;
+}
 
 namespace underthread::lot {
 
@@ -76,6 +84,18 @@ struct alignas(64) ThreadRecord : ThreadHead {
 
   /// How many scopes hold interrupts off. The thread's own.
   std::uint32_t interrupts_held = 0;
+  /// How many scopes want its system calls ended by interrupts. The thread's own.
+  std::uint32_t interruptible_scopes = 0;
+  /// What ends them; null: no thread of this record has wanted that. Made once for the record, and
+  /// kept with it. Ordering: see `end_syscall`.
+  std::atomic<os::Nudge*> nudge{nullptr};
+
+  /// The innermost that is in force. The thread's own.
+  TimeLimit* limits = nullptr;
+  /// When the first of them is over that has not been told, ns of the monotonic clock. Relaxed: the
+  /// thread's own, but for its signal handlers.
+  std::atomic<std::int64_t> limit_until{never};
+
   /// Sent, first sent first. Guarded by the registry.
   Letter* letters = nullptr;
 
@@ -160,9 +180,9 @@ inline void look_again(ThreadRecord& me) noexcept {
   me.pending.fetch_or(1, std::memory_order_relaxed);
 }
 
-/// Sends a letter to the thread of that ident and interrupts it. False, and the letter is still the
-/// caller's: no such thread.
-bool send(std::uintptr_t ident, Letter& letter) noexcept;
+/// Sends a letter to the thread of that ident and interrupts it. @return its record, which may be
+/// another thread's by now; null, and the letter is still the caller's: no such thread
+ThreadRecord* send(std::uintptr_t ident, Letter& letter) noexcept;
 /// The oldest letter, now the caller's; null: none. `more`: others are left.
 Letter* take_letter(ThreadRecord& me, bool& more) noexcept;
 

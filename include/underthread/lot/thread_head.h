@@ -1,5 +1,5 @@
-// The two words of a thread's record that inline code reads: who a lock word should name, and
-// whether an interrupt waits. The rest of the record is src/lot/thread_record.h's; this much is
+// What inline code reads of a thread's record: who a lock word should name, and whether a safe
+// point has anything to do. The rest of the record is src/lot/thread_record.h's; this much is
 // public because `Lock::acquire` is one compare-and-swap in the caller's own code.
 #pragma once
 
@@ -17,6 +17,15 @@ struct ThreadHead {
   /// Nonzero: something may wait for this thread's next safe point. Set by anyone (a signal handler
   /// too), cleared by the thread itself. `lot::interrupt` argues its ordering.
   std::atomic<std::uint32_t> pending{0};
+
+  /// Its safe points look at the clock. The thread's own.
+  bool is_limited = false;
+
+  /// Whether a safe point has nothing to do. relaxed: a hint; an interrupt that this misses is
+  /// found at the next safe point, or ends the wait if there is one.
+  bool is_left_alone() const noexcept {
+    return pending.load(std::memory_order_relaxed) == 0 && !is_limited;
+  }
 };
 
 /// This thread's record, or null until the thread first needs one. The core's only thread-local.

@@ -4,6 +4,7 @@
 #include <underthread/signals.h>
 #include <underthread/sleep.h>
 #include <underthread/thread.h>
+#include <underthread/time_limit.h>
 
 #include <atomic>
 #include <chrono>
@@ -126,6 +127,48 @@ struct HandedOver : Interrupted {
       require(!lock.is_mine(), "interrupted, and holds the lock");
     else
       lock.release();
+  }
+};
+
+// The same, and its time may be up at that very moment: one of the three ends the wait, and the
+// lock is the waiter's or free. Whatever comes after that is still there, or gone with the limit.
+struct LimitedHandOver : Interrupted {
+  void thread(int number) override {
+    if (number == 1) return send(1);
+    if (number == 2) {
+      lock.lock();
+      step();
+      return lock.unlock();
+    }
+    bool is_over = false;
+    const bool is_interrupted = interruptible([&] {
+      const underthread::TimeLimit limit(0.01);
+      try {
+        lock.acquire();
+      } catch (const underthread::TimeoutError&) {
+        is_over = true;
+        require(limit.expired(), "over before its time");
+      }
+    });
+    if (!is_interrupted && !is_over) lock.release();
+    require(!lock.is_mine(), "thrown at, and holds the lock");
+  }
+};
+
+// Nobody releases, and nobody interrupts: the limit ends the wait.
+struct Limited : Interrupted {
+  Limited() { lock.acquire(); }
+  void thread(int) override {
+    const underthread::TimeLimit limit(0.01);
+    bool is_over = false;
+    try {
+      lock.acquire();
+    } catch (const underthread::TimeoutError&) {
+      is_over = true;
+    }
+    require(is_over && limit.expired(), "a limit that is over did not end the wait");
+    underthread::check_interrupts();  // it has been told
+    lock.release();
   }
 };
 
@@ -599,6 +642,15 @@ constexpr RowInfo rows[] = {
      .threads = 2,
      .make = make<Promise>,
      .may = {.time_outs = 0, .jumps = 0}},
+    {.name = "limit-hand-off",
+     .what = "an interrupt, a hand-off and the end of a limit, at once",
+     .threads = 3,
+     .make = make<LimitedHandOver>},
+    {.name = "limit-over",
+     .what = "a limit of 10 ms around a wait for a lock",
+     .threads = 1,
+     .make = make<Limited>,
+     .time_outs_are_needed = true},
     {.name = "signal-handler-releases",
      .what = "interrupt_main while main waits; the handler releases",
      .threads = 2,

@@ -1,0 +1,126 @@
+#include "interruptible_syscalls.h"
+
+#include <underthread/errors.h>
+#include <underthread/interruptible_syscalls.h>
+
+#include <stdexcept>
+#include <system_error>
+
+#include "current_thread.h"
+#include "lot/fork.h"
+#include "os/futex.h"
+#include "os/native_thread.h"
+#include "os/nudge.h"
+
+namespace underthread {
+namespace {
+
+bool is_due(const lot::ThreadRecord& me) noexcept {
+  return me.pending.load(std::memory_order_relaxed) != 0 ||
+         me.limit_until.load(std::memory_order_relaxed) <= os::now();
+}
+
+// In a signal handler, in any thread.
+void nudged() {
+  auto* const me = static_cast<lot::ThreadRecord*>(lot::this_thread);
+  // relaxed: the thread has set it itself.
+  os::Nudge* const nudge = me ? me->nudge.load(std::memory_order_relaxed) : nullptr;
+  if (!nudge) return;
+  if (is_due(*me))
+    nudge->again();
+  else
+    settle_nudge(*me);
+}
+
+bool is_open(const lot::ThreadRecord& me) noexcept {
+  return me.interruptible_scopes > 0 && me.interrupts_held == 0;
+}
+
+/// Has the nudge aim at this thread, which is in no scope. @throws as InterruptibleSyscalls
+void aim_nudge(lot::ThreadRecord& me) {
+  os::Nudge* nudge = me.nudge.load(std::memory_order_relaxed);
+  const int wanted = nudge ? 0 : os::Nudge::number_wanted();
+  if (wanted < 0) throw std::invalid_argument("UNDERTHREAD_NUDGE is no signal's number");
+  // Each time: the program may have set a handler of its own since.
+  const int signum = os::Nudge::claim(wanted, nudged);
+  if (signum == 0)
+    throw error(wanted != 0 ? "the signal of UNDERTHREAD_NUDGE is used by the program"
+                            : "no signal is left to end system calls with");
+  if (!nudge) {
+    nudge = new os::Nudge;
+    // acq_rel: `end_syscall` says why.
+    me.nudge.exchange(nudge, std::memory_order_acq_rel);
+  }
+  if (!nudge->aim(me.native_id.load(std::memory_order_relaxed), signum))
+    throw std::system_error(errno, std::generic_category(), "timer_create");
+}
+
+// In the child of a fork, whose thread goes on in its scopes: by another number of the kernel's,
+// and without a timer. One that is not to be had now cannot be asked for later; nudges are sent
+// once then.
+void aim_anew() {
+  auto* const me = static_cast<lot::ThreadRecord*>(lot::this_thread);
+  if (!me || me->interruptible_scopes == 0) return;
+  const int signum = os::Nudge::claim(os::Nudge::number_wanted(), nudged);
+  me->nudge.load(std::memory_order_relaxed)->aim(os::thread_native_id(), signum);
+  open_nudge(*me);
+}
+
+}  // namespace
+
+void end_syscall(lot::ThreadRecord& thread) noexcept {
+  // A read-modify-write also where there is none, with acquire and release, as where one is put
+  // there: of the two one is first in this word's order. Either the nudge is found here, or its
+  // thread acquires what is pending, and looks for that next.
+  os::Nudge* nudge = nullptr;
+  if (thread.nudge.compare_exchange_strong(nudge, nullptr, std::memory_order_acq_rel,
+                                           std::memory_order_acquire))
+    return;
+  // A signal's own handler in this thread has ended the call, unless that is about to begin.
+  if (&thread == lot::this_thread)
+    nudge->begin_later();
+  else
+    nudge->begin();
+}
+
+void settle_nudge(lot::ThreadRecord& me) noexcept {
+  if (!is_open(me)) return;
+  os::Nudge& nudge = *me.nudge.load(std::memory_order_relaxed);
+  const std::int64_t until = me.limit_until.load(std::memory_order_relaxed);
+  if (until != lot::never)
+    nudge.begin_at(until);
+  else
+    nudge.stop();
+  // What came before that had its nudge stopped; what comes after it begins its own.
+  if (me.pending.load(std::memory_order_relaxed) != 0) nudge.begin_later();
+}
+
+void close_nudge(lot::ThreadRecord& me) noexcept {
+  if (me.interruptible_scopes > 0) me.nudge.load(std::memory_order_relaxed)->close();
+}
+
+void open_nudge(lot::ThreadRecord& me) noexcept {
+  if (!is_open(me)) return;
+  os::Nudge& nudge = *me.nudge.load(std::memory_order_relaxed);
+  nudge.open();
+  // What was sent before it was open is looked for now.
+  settle_nudge(me);
+}
+
+InterruptibleSyscalls::InterruptibleSyscalls() {
+  lot::ThreadRecord& me = current_thread();
+  if (me.interruptible_scopes == 0) {
+    lot::call_in_fork_child(aim_anew);
+    aim_nudge(me);
+  }
+  if (++me.interruptible_scopes == 1) open_nudge(me);
+}
+
+InterruptibleSyscalls::~InterruptibleSyscalls() {
+  auto& me = static_cast<lot::ThreadRecord&>(*lot::this_thread);
+  // Closed before it counts as left: a nudge that is on its way finds what it is about.
+  if (me.interruptible_scopes == 1) close_nudge(me);
+  --me.interruptible_scopes;
+}
+
+}  // namespace underthread
