@@ -257,6 +257,36 @@ TEST(HoldInterrupts, HoldsOffOneThatComesDuringAWait) {
   EXPECT_TRUE(has_it);
 }
 
+// Without the scope the exception would meet `noexcept`, and the process would end.
+TEST(HoldInterrupts, KeepsThemFromAFunctionThatMayNotThrow) {
+  Lock lock;
+  lock.acquire();
+  bool has_it = false;
+  Thread waiter([&] {
+    const auto clean_up = [&]() noexcept {
+      const HoldInterrupts hold;
+      lock.acquire();
+      has_it = true;
+      sleep_for(1ms);
+      lock.release();
+    };
+    clean_up();
+    EXPECT_THROW(check_interrupts(), Stop);
+  });
+  ASSERT_TRUE(eventually_waits(waiter));
+  ASSERT_TRUE(stop(waiter.ident()));
+  lock.release();
+  waiter.join();
+  EXPECT_TRUE(has_it);
+}
+
+TEST(HoldInterruptsDeathTest, WithoutItAnExceptionThatMeetsNoexceptEndsTheProcess) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  ASSERT_TRUE(stop(get_ident()));
+  EXPECT_DEATH([]() noexcept { check_interrupts(); }(), "");
+  EXPECT_THROW(check_interrupts(), Stop);
+}
+
 TEST(HoldInterrupts, HappensByItselfWhileTheStackIsUnwound) {
   struct Cleans {
     ~Cleans() { sleep_for(1ms); }  // a safe point in a destructor: throwing would end the process

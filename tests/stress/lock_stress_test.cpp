@@ -40,9 +40,11 @@ struct Row {
   int rounds = 40'000;
   int timed_percent = 0;    ///< of acquisitions, with a timeout of up to 200 us
   int try_percent = 0;      ///< of acquisitions, without waiting
+  int limited_percent = 0;  ///< of the rest, within a limit of time of up to 200 us
   int scoped_percent = 50;  ///< of the rest by lock(), the others by acquire()
   int long_percent = 0;  ///< of holds that last past the fairness bound, so the next is a hand-off
   int interrupters = 0;
+  long interrupts = 0;  ///< so many are taken, at least
   int signallers = 0;
   bool recursive = false;
 };
@@ -60,6 +62,16 @@ constexpr Row rows[] = {
      .scoped_percent = 20,
      .long_percent = 30,
      .interrupters = 2},
+    {.name = "a_hundred_thousand_interrupts",
+     .rounds = 2'000,
+     .timed_percent = 30,
+     .try_percent = 10,
+     .limited_percent = 30,
+     .scoped_percent = 20,
+     .long_percent = 1,
+     .interrupters = 2,
+     .interrupts = 100'000},
+    {.name = "limits", .limited_percent = 60},
     {.name = "signals", .signallers = 2},
     {.name = "everything",
      .threads = 8,
@@ -122,6 +134,14 @@ class Mix {
     if (kind < row_.timed_percent)
       return lock_.acquire(true, std::chrono::microseconds(random() % 200));
     if (kind < row_.timed_percent + row_.try_percent) return lock_.acquire(false);
+    if (static_cast<int>(random() % 100) < row_.limited_percent) {
+      const TimeLimit limit(std::chrono::microseconds(random() % 200));
+      try {
+        return lock_.acquire();
+      } catch (const TimeoutError&) {
+        return false;
+      }
+    }
     if (static_cast<int>(random() % 100) < row_.scoped_percent) {
       lock_.lock();
       return true;
@@ -154,7 +174,8 @@ class Mix {
   void lock_again_and_again(unsigned seed) {
     while (!begin_) std::this_thread::yield();
     std::mt19937 random(seed);
-    for (int round = 0; round < std::max(row_.rounds / slower, 20); ++round) {
+    const int rounds = std::max(row_.rounds / slower, 20);
+    for (int round = 0; round < rounds || received_ < row_.interrupts / slower; ++round) {
       try {
         if (!take(random)) continue;
       } catch (const Stop&) {
@@ -184,6 +205,8 @@ class Mix {
     while (!stop_others_) {
       const Thread& target = lockers_[random() % lockers_.size()];
       if (interrupt(target.ident(), stop)) ++sent_;
+      // Many at a time, but not more than are soon taken.
+      if (row_.interrupts > 0 && sent_ - received_ < 100) continue;
       sleep_for(std::chrono::microseconds(random() % 100));
     }
   }
