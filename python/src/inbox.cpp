@@ -2,6 +2,7 @@
 
 #include <new>
 
+#include "carrier.h"
 #include "lot/thread_record.h"
 #include "module.h"
 #include "prompt.h"
@@ -150,59 +151,16 @@ void raise_instance(PyObject* instance) {
   Py_DECREF(instance);
 }
 
-/// What the interpreter calls to make the exception that it has been told of: `__new__` of a
-/// carrier, with (module, token, exception) for itself.
-PyObject* deliver(PyObject* self, PyObject*) {
-  PyObject* const module = PyTuple_GET_ITEM(self, 0);
-  const Token token = PyLong_AsUnsignedLongLong(PyTuple_GET_ITEM(self, 1));
-  ModuleState& state = state_of(module);
-  Sent* taken = nullptr;
-  {
-    const InboxGuard guard;
-    Inbox* const inbox = find(state, get_ident());
-    if (inbox && inbox->first && inbox->first->token == token) {
-      taken = inbox->first;
-      inbox->first = taken->next;
-      inbox->is_armed = false;
-      arm(*inbox);
-      unlink_if_idle(state, inbox);
-    }
-  }
-  if (taken) drop(taken);
-  PyObject* const made = instance_of(PyTuple_GET_ITEM(self, 2));
-  if (!made || !errors_keep_the_class_they_were_told || !PyExceptionInstance_Check(made))
-    return made;
-  raise_instance(made);
-  return nullptr;
-}
-
-PyMethodDef deliver_method = {"__new__", method(deliver), METH_VARARGS, nullptr};
-
-/// A class that looks as the exception's own, and is one of its kind: where the interpreter makes
-/// an error late it is asked for its class before.
-PyObject* make_carrier(PyObject* module, PyObject* exception, Token token) {
-  PyObject* const type = PyExceptionClass_Check(exception)
-                             ? exception
-                             : reinterpret_cast<PyObject*>(Py_TYPE(exception));
-  PyObject* const self =
-      Py_BuildValue("OKO", module, static_cast<unsigned long long>(token), exception);
-  PyObject* const function = self ? PyCFunction_New(&deliver_method, self) : nullptr;
-  PyObject* const maker =
-      function ? PyObject_CallFunctionObjArgs(reinterpret_cast<PyObject*>(&PyStaticMethod_Type),
-                                              function, nullptr)
-               : nullptr;
-  PyObject* const name = maker ? PyObject_GetAttrString(type, "__name__") : nullptr;
-  PyObject* const origin = name ? PyObject_GetAttrString(type, "__module__") : nullptr;
-  PyObject* const carrier =
-      origin ? PyObject_CallFunction(reinterpret_cast<PyObject*>(Py_TYPE(type)), "O(O){sOsO}", name,
-                                     type, "__new__", maker, "__module__", origin)
-             : nullptr;
-  Py_XDECREF(origin);
-  Py_XDECREF(name);
-  Py_XDECREF(maker);
-  Py_XDECREF(function);
-  Py_XDECREF(self);
-  return carrier;
+/// A reference to code that does nothing; null: a Python error is set. To compile it takes longer
+/// than to wake a thread, so each interpreter keeps one.
+PyObject* empty_code() {
+  const char* const key = "underthread.empty_code";
+  PyObject* const kept = PyInterpreterState_GetDict(PyInterpreterState_Get());  // borrowed
+  PyObject* code = kept ? PyDict_GetItemString(kept, key) : nullptr;            // borrowed
+  if (code) return Py_NewRef(code);
+  code = Py_CompileString("0", "<underthread>", Py_eval_input);
+  if (code && kept && PyDict_SetItemString(kept, key, code) != 0) PyErr_Clear();
+  return code;
 }
 
 /// Ends the thread's wait, if it is in one of ours.
@@ -256,7 +214,7 @@ bool send(PyObject* module, Ident ident, PyObject* exception,
     token = ++state.last_token;
   }
   sent->token = token;
-  if (!to_main && !(sent->carrier = make_carrier(module, exception, token))) {
+  if (!to_main && !(sent->carrier = carrier_of(module, exception))) {
     drop(sent);
     return false;
   }
@@ -294,6 +252,25 @@ bool send(PyObject* module, Ident ident, PyObject* exception,
   drop(sent);
   if (!has_memory) PyErr_NoMemory();
   return false;
+}
+
+PyObject* take_sent(PyObject* module, const PyObject* carrier, PyObject* otherwise) {
+  ModuleState& state = state_of(module);
+  Sent* taken = nullptr;
+  {
+    const InboxGuard guard;
+    Inbox* const inbox = find(state, get_ident());
+    if (inbox && inbox->is_armed && inbox->first->carrier == carrier) {
+      taken = inbox->first;
+      inbox->first = taken->next;
+      inbox->is_armed = false;
+      arm(*inbox);
+      unlink_if_idle(state, inbox);
+    }
+  }
+  PyObject* const made = instance_of(taken ? taken->exception : otherwise);
+  if (taken) drop(taken);
+  return made;
 }
 
 void take_back(ModuleState& state, Token token) {
@@ -369,9 +346,11 @@ bool raise_sent_to_main() {
 bool raise_sent_here() {
   if (!async_exception_of(PyThreadState_Get())) return true;
   // Any code will do: the interpreter looks around as it begins.
-  PyObject* const globals = PyDict_New();
-  PyObject* const result = globals ? PyRun_String("0", Py_eval_input, globals, globals) : nullptr;
+  PyObject* const code = empty_code();
+  PyObject* const globals = code ? PyDict_New() : nullptr;
+  PyObject* const result = globals ? PyEval_EvalCode(code, globals, globals) : nullptr;
   Py_XDECREF(globals);
+  Py_XDECREF(code);
   if (result) {
     Py_DECREF(result);
     return true;

@@ -4,7 +4,7 @@
 //   armed    the first one, while nothing is held off: the interpreter has been told, and raises it
 //            where it looks around. A thread that is not the main one gets it by
 //            PyThreadState_SetAsyncExc, which has room for one exception, and only for a class: so
-//            it is told of a class of our own, whose making takes the exception out of the inbox.
+//            it is told of a class of our own, as carrier.h says.
 //            The main thread gets a note for our signal slot, whose handler raises, since only that
 //            is noticed in system calls.
 //   raised   it is in no inbox any more
@@ -47,6 +47,11 @@ using Token = std::uint64_t;
 /// @return whether it was sent; false: there is no such thread in this interpreter, or it is not
 /// wanted, or, if `PyErr_Occurred()`, an error
 bool send(PyObject* module, Ident ident, PyObject* exception, lot::Callback<bool(Token)> is_wanted);
+
+/// Takes the first one out of this thread's inbox, by its carrier, and makes an instance of it; of
+/// `otherwise` where that is not there. @return a reference; null: a Python error is set. A class
+/// may make something that is no exception
+PyObject* take_sent(PyObject* module, const PyObject* carrier, PyObject* otherwise);
 
 /// Takes one back that was sent to this thread, if it has not been raised.
 void take_back(ModuleState& state, Token token);

@@ -124,12 +124,13 @@ int traverse(PyObject* module, visitproc visit, void* arg) {
   Py_VISIT(state.hold_interrupts_type);
   Py_VISIT(state.time_limit_type);
   Py_VISIT(state.handle_type);
-  return 0;
+  return visit_carriers(state, visit, arg);
 }
 
 int clear(PyObject* module) {
   ModuleState& state = state_of(module);
   forget_inboxes(state);
+  forget_carriers(state);
 #if !UNDERTHREAD_HAS_SENTINEL
   forget_awaited(state);
 #endif

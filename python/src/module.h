@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstdint>
 
+#include "carrier.h"
 #include "cpython.h"
 #include "start_gate.h"
 
@@ -32,7 +33,8 @@ struct ModuleState {
   ThreadHandle* awaited;
   /// Of threads that have something left to raise, or hold it off: a list, as inbox.h says.
   Inbox* inboxes;
-  std::uint64_t last_token;  ///< of what has been sent; guarded by InboxGuard
+  RecentCarriers recent_carriers;  ///< guarded by InboxGuard
+  std::uint64_t last_token;        ///< of what has been sent; guarded by InboxGuard
   /// Time limits in force whose time is not up, and who keeps it, as time_limit.h says. Guarded by
   /// InboxGuard.
   TimeLimit* limits;

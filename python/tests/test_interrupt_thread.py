@@ -251,6 +251,29 @@ class InterruptThread(unittest.TestCase):
             )
             self.assertEqual(out, "True True\n")
 
+    def test_many_of_a_class_leave_nothing_behind(self):
+        out = run(
+            SETUP
+            + """
+    class Other(BaseException): pass
+    taken = 0
+    def work():
+        global taken
+        while taken < 200:
+            try: held.acquire()
+            except (Stop, Other): taken += 1
+    thread = in_thread(work)
+    gc.collect()
+    for number in range(200):
+        interrupt(thread, Other if number % 2 else Stop())
+        while taken == number: time.sleep(0)
+    thread.join()
+    # The interpreter is told of a class of ours for each, which is kept.
+    print(gc.collect(), len(Stop.__subclasses__()), len(Other.__subclasses__()))
+    """
+        )
+        self.assertEqual(out, "0 1 1\n")
+
     def test_a_thread_that_was_handed_a_lock_keeps_it(self):
         # The lock and the exception come at the same moment, a time-out now and then too.
         out = run(

@@ -77,8 +77,8 @@ class Nudge {
   // word: either the sender finds it open, or the thread acquires what was written. And who closes
   // finds every sender that found it open.
   std::atomic<std::uint32_t> state_{0};
-  // The timer may run. Relaxed: set before the timer is, by whoever sets it; `close` clears it when
-  // there is nobody else.
+  // The timer may run, or a nudge be on its way. Relaxed: set before that, by whoever does it;
+  // `close` clears it when there is nobody else.
   std::atomic<bool> is_set_{false};
   // Relaxed: a number on its own.
   std::atomic<std::uint32_t> pauses_{0};

@@ -173,8 +173,9 @@ void Nudge::pause_and_nudge() noexcept {
 
 void Nudge::begin() noexcept {
   if (!enter()) return;
+  is_set_.store(true, std::memory_order_relaxed);
   pauses_.store(0, std::memory_order_relaxed);
-  pause_and_nudge();
+  // The handler sets the timer for the next one.
   syscall(SYS_tgkill, getpid(), static_cast<pid_t>(native_id_.load(std::memory_order_relaxed)),
           signum_.load(std::memory_order_relaxed));
   leave();
