@@ -100,7 +100,7 @@ def main():
             dict(
                 trials=options.trials,
                 cap=options.cap,
-                machine=f"{processor()}, {os.cpu_count()} processors, Linux {platform.release().split("-")[0]}",
+                machine=f"{processor()}, {os.cpu_count()} processors, Linux {platform.release().partition('-')[0]}",
                 runs=runs,
             )
         )

@@ -99,6 +99,9 @@ constexpr bool pending_calls_are_the_interpreters_own = PY_VERSION_HEX < 0x030C0
 /// of, whatever that makes; but not if the making raises another.
 constexpr bool errors_keep_the_class_they_were_told = PY_VERSION_HEX < 0x030C0000;
 
+/// A system call that ended with EINTR raises what the interpreter has been told to, in any thread.
+constexpr bool system_calls_raise_in_any_thread = PY_VERSION_HEX >= 0x030F0000;
+
 /// Starting a thread is an audit event.
 constexpr bool start_is_audited = PY_VERSION_HEX >= 0x030C0000;
 

@@ -7,6 +7,7 @@
 #include "module.h"
 #include "prompt.h"
 #include "signal_slot.h"
+#include "thread_nudge.h"
 
 namespace underthread::python {
 
@@ -163,9 +164,13 @@ PyObject* empty_code() {
   return code;
 }
 
-/// Ends the thread's wait, if it is in one of ours.
+/// Ends the thread's wait, if it is in one of ours, or its system call, if the interpreter would
+/// raise there.
 void wake(Ident ident) {
-  lot::find(ident, [](lot::ThreadRecord& record) { lot::interrupt(record); });
+  lot::ThreadRecord* const thread =
+      lot::find(ident, [](lot::ThreadRecord& record) { lot::interrupt(record); });
+  const InboxGuard guard;
+  if (thread) nudge_thread(*thread);
 }
 
 /// Takes the first one out of this thread's inbox, if there is one and nothing is held off.
@@ -268,6 +273,7 @@ PyObject* take_sent(PyObject* module, const PyObject* carrier, PyObject* otherwi
       unlink_if_idle(state, inbox);
     }
   }
+  settle_thread_nudge();
   PyObject* const made = instance_of(taken ? taken->exception : otherwise);
   if (taken) drop(taken);
   return made;

@@ -74,7 +74,7 @@ int look(void*) {
 bool aim() {
   const lot::Locked locked(lot::settings);
   if (main_native_id.load(std::memory_order_relaxed) == 0) return false;
-  const int signum = os::Nudge::claim(wanted_signal.load(std::memory_order_relaxed), nudged);
+  const int signum = claim_nudge(nudged);
   if (signum == 0) return false;
   nudge.aim(main_native_id.load(std::memory_order_relaxed), signum);
   nudge.open();
@@ -123,6 +123,10 @@ void have_looked() {
 
 Ident main_ident() {
   return known_main_ident.load(std::memory_order_relaxed);
+}
+
+int claim_nudge(void (*nudged)()) {
+  return os::Nudge::claim(wanted_signal.load(std::memory_order_relaxed), nudged);
 }
 
 bool interrupts_are_prompt() {

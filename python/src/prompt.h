@@ -18,6 +18,10 @@ bool prepare_prompt_interrupts();
 
 bool interrupts_are_prompt();
 
+/// The signal that nudges are sent with: what UNDERTHREAD_NUDGE says, else one that nobody handles;
+/// 0: none is to be had. `nudged`: as for os::Nudge::claim.
+int claim_nudge(void (*nudged)());
+
 /// In the main thread, where it runs handlers: what has been sent so far is found from here on.
 void have_looked();
 

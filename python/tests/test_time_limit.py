@@ -1,5 +1,6 @@
 """underthread.time_limit: a TimeoutError in the block when its time is up, and never after it."""
 
+import sys
 import unittest
 
 from programs import run
@@ -42,8 +43,8 @@ class TimeLimit(unittest.TestCase):
                     *["the time limit of 0.01 s is over True"] * 5,
                 )
 
-    def test_it_ends_whatever_is_ours_in_any_thread(self):
-        for wait in OURS:
+    def test_it_ends_whatever_is_ours_in_any_thread_and_since_3_15_system_calls(self):
+        for wait in OURS + (FOREIGN if sys.version_info >= (3, 15) else []):
             with self.subTest(wait):
                 self.assert_prints(
                     f"""

@@ -1,0 +1,59 @@
+#include "thread_nudge.h"
+
+#include <new>
+
+#include "os/nudge.h"
+#include "prompt.h"
+
+namespace underthread::python {
+namespace {
+
+os::Nudge* own_nudge() {
+  auto* const me = static_cast<lot::ThreadRecord*>(lot::this_thread);
+  // acquire: pairs with the release in `nudge_thread`.
+  return me ? me->nudge.load(std::memory_order_acquire) : nullptr;
+}
+
+// Whether the interpreter has something to raise in this thread. One whose state is gone has not.
+bool is_awaited() {
+  PyThreadState* const state = PyGILState_GetThisThreadState();
+  return state && async_exception_of(state);
+}
+
+// In a signal handler, in any thread.
+void nudged() {
+  os::Nudge* const nudge = own_nudge();
+  if (!nudge) return;
+  if (is_awaited())
+    nudge->again();
+  else
+    nudge->stop();
+}
+
+}  // namespace
+
+void nudge_thread(lot::ThreadRecord& thread) {
+  if (!system_calls_raise_in_any_thread || !interrupts_are_prompt()) return;
+  os::Nudge* nudge = thread.nudge.load(std::memory_order_relaxed);
+  if (!nudge) {
+    nudge = new (std::nothrow) os::Nudge;
+    if (!nudge) return;
+    thread.nudge.store(nudge, std::memory_order_release);
+  }
+  const int signum = claim_nudge(nudged);
+  if (signum == 0) return;
+  nudge->aim(thread.native_id.load(std::memory_order_relaxed), signum);
+  nudge->open();
+  nudge->begin();
+}
+
+void settle_thread_nudge() {
+  os::Nudge* const nudge = own_nudge();
+  if (!nudge) return;
+  if (is_awaited())
+    nudge->begin_later();
+  else
+    nudge->stop();
+}
+
+}  // namespace underthread::python
