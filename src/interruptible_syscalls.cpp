@@ -20,20 +20,18 @@ bool is_due(const lot::ThreadRecord& me) noexcept {
          me.limit_until.load(std::memory_order_relaxed) <= os::now();
 }
 
-// In a signal handler, in any thread.
-void nudged() {
-  auto* const me = static_cast<lot::ThreadRecord*>(lot::this_thread);
-  // relaxed: the thread has set it itself.
-  os::Nudge* const nudge = me ? me->nudge.load(std::memory_order_relaxed) : nullptr;
-  if (!nudge) return;
-  if (is_due(*me))
-    nudge->again();
-  else
-    settle_nudge(*me);
-}
-
 bool is_open(const lot::ThreadRecord& me) noexcept {
   return me.interruptible_scopes > 0 && me.interrupts_held == 0;
+}
+
+// In a signal handler, in any thread. Relaxed: the thread has set its nudge itself.
+void nudged() {
+  auto* const me = static_cast<lot::ThreadRecord*>(lot::this_thread);
+  if (!me || !is_open(*me)) return;
+  if (is_due(*me))
+    me->nudge.load(std::memory_order_relaxed)->again();
+  else
+    settle_nudge(*me);
 }
 
 /// Has the nudge aim at this thread, which is in no scope. @throws as InterruptibleSyscalls

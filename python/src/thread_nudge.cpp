@@ -14,6 +14,11 @@ os::Nudge* own_nudge() {
   return me ? me->nudge.load(std::memory_order_acquire) : nullptr;
 }
 
+// In a scope of the library's, this thread's nudge is about what comes there.
+bool is_the_librarys() {
+  return static_cast<lot::ThreadRecord*>(lot::this_thread)->interruptible_scopes > 0;
+}
+
 // Whether the interpreter has something to raise in this thread. One whose state is gone has not.
 bool is_awaited() {
   PyThreadState* const state = PyGILState_GetThisThreadState();
@@ -23,7 +28,7 @@ bool is_awaited() {
 // In a signal handler, in any thread.
 void nudged() {
   os::Nudge* const nudge = own_nudge();
-  if (!nudge) return;
+  if (!nudge || is_the_librarys()) return;
   if (is_awaited())
     nudge->again();
   else
@@ -44,12 +49,16 @@ void nudge_thread(lot::ThreadRecord& thread) {
   if (signum == 0) return;
   nudge->aim(thread.native_id.load(std::memory_order_relaxed), signum);
   nudge->open();
-  nudge->begin();
+  // In a wait of ours it has been woken; it is nudged if that was just over.
+  if (thread.waits_for.load(std::memory_order_relaxed))
+    nudge->begin_later();
+  else
+    nudge->begin();
 }
 
 void settle_thread_nudge() {
   os::Nudge* const nudge = own_nudge();
-  if (!nudge) return;
+  if (!nudge || is_the_librarys()) return;
   if (is_awaited())
     nudge->begin_later();
   else
