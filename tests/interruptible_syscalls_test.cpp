@@ -50,6 +50,16 @@ class InterruptibleSyscallsTest : public ::testing::Test {
     char byte = 0;
     return read(pipe_[0], &byte, 1);
   }
+  // It reads on, and is told at its next safe point.
+  void interrupt_a_reader_outside_of_scopes() {
+    Thread reader([this] {
+      EXPECT_EQ(read_byte(), 1);
+      EXPECT_THROW(check_interrupts(), Stop);
+    });
+    EXPECT_TRUE(stop(reader.ident()));
+    write_byte();
+    reader.join();
+  }
   void write_byte() { EXPECT_EQ(write(pipe_[1], "x", 1), 1); }
 
   std::array<int, 2> pipe_{};
@@ -185,13 +195,7 @@ TEST_F(InterruptibleSyscallsTest, ASignalThatTheMainThreadTakesJustBeforeItsCall
 }
 
 TEST_F(InterruptibleSyscallsTest, WithoutAScopeACallGoesOn) {
-  Thread reader([this] {
-    EXPECT_EQ(read_byte(), 1);
-    EXPECT_THROW(check_interrupts(), Stop);
-  });
-  EXPECT_TRUE(stop(reader.ident()));
-  write_byte();
-  reader.join();
+  interrupt_a_reader_outside_of_scopes();
 }
 
 TEST_F(InterruptibleSyscallsTest, OnceTheScopeIsLeftNoCallIsEnded) {
@@ -319,13 +323,7 @@ TEST_F(InterruptibleSyscallsTest, AThreadThatHasTheRecordOfAnotherIsNotInItsScop
     Thread first([] { const InterruptibleSyscalls scope; });
     first.join();
   }
-  Thread reader([this] {
-    EXPECT_EQ(read_byte(), 1);
-    EXPECT_THROW(check_interrupts(), Stop);
-  });
-  EXPECT_TRUE(stop(reader.ident()));
-  write_byte();
-  reader.join();
+  interrupt_a_reader_outside_of_scopes();
 }
 
 // The program's own handler for the number that is in use: another is taken.

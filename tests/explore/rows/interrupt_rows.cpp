@@ -132,14 +132,9 @@ struct HandedOver : Interrupted {
 
 // The same, and its time may be up at that very moment: one of the three ends the wait, and the
 // lock is the waiter's or free. Whatever comes after that is still there, or gone with the limit.
-struct LimitedHandOver : Interrupted {
+struct LimitedHandOver : HandedOver {
   void thread(int number) override {
-    if (number == 1) return send(1);
-    if (number == 2) {
-      lock.lock();
-      step();
-      return lock.unlock();
-    }
+    if (number != 0) return HandedOver::thread(number);
     bool is_over = false;
     const bool is_interrupted = interruptible([&] {
       const underthread::TimeLimit limit(0.01);
