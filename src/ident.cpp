@@ -5,11 +5,11 @@
 
 namespace underthread {
 
-Ident get_ident() noexcept {
+Ident ident_without_record() noexcept {
   return os::thread_ident();
 }
 
-std::uint64_t get_native_id() {
+std::uint64_t native_id_without_record() {
   return current_thread().native_id.load(std::memory_order_relaxed);
 }
 

@@ -59,8 +59,10 @@ class Lock {
   /// @throws as Timeout::deadline, and whatever an interrupt delivers
   bool acquire(bool blocking = true, Timeout timeout = -1) {
     lot::ThreadHead* me = lot::this_thread;
-    if (blocking && timeout.is_forever() && me && me->is_left_alone() && take(me->holder))
-      return true;
+    if (timeout.is_forever() && me && me->is_left_alone()) {
+      if (!blocking) return try_acquire(Hold::bare);
+      if (take(me->holder)) return true;
+    }
     return acquire_with_interrupts(blocking, timeout);
   }
 
@@ -100,6 +102,9 @@ class Lock {
 
   /// Takes the lock if that needs no wait.
   bool try_acquire(Hold hold) {
+    // A failing compare-and-swap takes the holder's cache line away, so it is looked at first.
+    // relaxed: one that fails says nothing of what was done under the lock.
+    if (locked()) return false;
     lot::ThreadHead* me = lot::this_thread;
     if (me && take(me->holder | static_cast<std::uint32_t>(hold))) return true;
     return try_acquire_slow(hold);

@@ -71,9 +71,6 @@ struct alignas(64) ThreadRecord : ThreadHead {
 
   /// `holder` while the thread lives, else 0. Ordering: see `ident_of`.
   std::atomic<std::uint32_t> live{0};
-  std::atomic<std::uintptr_t> ident{0};
-  /// 0 until the thread runs. Relaxed: a number on its own.
-  std::atomic<std::uint64_t> native_id{0};
 
   /// The key that the thread waits for and since when (ns of the monotonic clock); null: it does
   /// not wait. To look at, not to rely on; relaxed.

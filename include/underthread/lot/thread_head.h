@@ -1,6 +1,7 @@
-// What inline code reads of a thread's record: who a lock word should name, and whether a safe
-// point has anything to do. The rest of the record is src/lot/thread_record.h's; this much is
-// public because `Lock::acquire` is one compare-and-swap in the caller's own code.
+// What inline code reads of a thread's record: who a lock word should name, whether a safe point
+// has anything to do, and the thread's numbers. The rest of the record is
+// src/lot/thread_record.h's; this much is public because `Lock::acquire` is one compare-and-swap in
+// the caller's own code.
 #pragma once
 
 #include <atomic>
@@ -17,6 +18,11 @@ struct ThreadHead {
   /// Nonzero: something may wait for this thread's next safe point. Set by anyone (a signal handler
   /// too), cleared by the thread itself. `lot::interrupt` argues its ordering.
   std::atomic<std::uint32_t> pending{0};
+
+  /// What `get_ident` says in it. Ordering, for others: see `ident_of`.
+  std::atomic<std::uintptr_t> ident{0};
+  /// The kernel's number; 0 until the thread runs. Relaxed: a number on its own.
+  std::atomic<std::uint64_t> native_id{0};
 
   /// Its safe points look at the clock. The thread's own.
   bool is_limited = false;

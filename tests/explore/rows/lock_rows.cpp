@@ -108,6 +108,20 @@ struct Try : OneLock {
   void at_end() override { require_free(); }
 };
 
+// The other takes it and keeps it, perhaps just after the one that tries has found it free.
+struct TryOfKept : OneLock {
+  void thread(int number) override {
+    if (number != 0) return lock.lock();
+    if (!lock.try_lock()) return;
+    visit();
+    lock.unlock();
+  }
+  void at_end() override {
+    lock.release();
+    require_free();
+  }
+};
+
 constexpr double soon = 0.01;
 
 // The last of them waits for 10 ms at most; the others end their holds long before.
@@ -347,6 +361,10 @@ constexpr RowInfo rows[] = {
      .threads = 2,
      .make = make<Try>},
     {.name = "lock-try-3", .what = "one tries, two take the lock", .threads = 3, .make = make<Try>},
+    {.name = "lock-try-kept",
+     .what = "one tries, another takes the lock and keeps it",
+     .threads = 2,
+     .make = make<TryOfKept>},
     {.name = "lock-timed",
      .what = "one waits for 10 ms at most, another takes the lock",
      .threads = 2,
