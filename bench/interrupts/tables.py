@@ -8,14 +8,11 @@ lost, or came twice.
 import argparse
 import json
 import pathlib
-import re
 import statistics
 import sys
 
-
-def quantile(numbers, share):
-    numbers = sorted(numbers)
-    return numbers[min(len(numbers) - 1, int(share * len(numbers)))]
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from report import Table, put_into, quantile
 
 
 def late(numbers):
@@ -24,29 +21,6 @@ def late(numbers):
 
 def us(ns):
     return f"{ns / 1000:,.0f}"
-
-
-class Table:
-    """A table of Markdown, as wide as its cells."""
-
-    def __init__(self, *head):
-        self.lines = [head]
-
-    def add(self, *cells):
-        self.lines.append(cells)
-
-    def __str__(self):
-        widths = [max(len(line[column]) for line in self.lines) for column in range(len(self.lines[0]))]
-
-        def text(cells):
-            first, *rest = (cell.ljust(width) if column == 0 else cell.rjust(width)
-                            for column, (cell, width) in enumerate(zip(cells, widths)))  # fmt: skip
-            return "| " + " | ".join([first, *rest]) + " |"
-
-        rule = "|" + "|".join(
-            "-" * (width + 2) if column == 0 else "-" * (width + 1) + ":" for column, width in enumerate(widths)
-        )
-        return "\n".join([text(self.lines[0]), rule + "|", *map(text, self.lines[1:])])
 
 
 def version(name):
@@ -156,12 +130,7 @@ def main():
     if not options.into:
         print(text)
         return
-    page = options.into.read_text(encoding="utf-8")
-    begin, end = "<!-- bench/interrupts -->\n", "<!-- end of bench/interrupts -->\n"
-    new, count = re.subn(f"{begin}.*?{end}", lambda _: f"{begin}\n{text}\n\n{end}", page, flags=re.DOTALL)
-    if count != 1:
-        sys.exit(f"{options.into} has no place for it, between {begin.strip()} and {end.strip()}")
-    options.into.write_text(new, encoding="utf-8")
+    put_into(options.into, "bench/interrupts", text)
 
 
 if __name__ == "__main__":
