@@ -1,7 +1,15 @@
 """What the pages of script/bench are made of: tables of Markdown, and the place in a page that they belong to."""
 
+import os
+import platform
 import re
 import sys
+
+
+def machine():
+    with open("/proc/cpuinfo") as lines:
+        names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return f"{(names or ['unknown'])[0]}, {os.cpu_count()} processors, Linux {platform.release().partition('-')[0]}"
 
 
 def quantile(numbers, share):

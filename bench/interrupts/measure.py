@@ -10,41 +10,22 @@ FILE gets one object: what was measured, and on what. script/bench makes the tab
 
 import argparse
 import json
-import os
 import pathlib
-import platform
 import subprocess
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
-ROOT = HERE.parent.parent
 
-
-def pythons(build):
-    """(name, path) of each interpreter that has an extension in the build, the oldest version first."""
-    listed = subprocess.run([ROOT / "script" / "pythons"], check=True, capture_output=True, text=True).stdout
-    found = {}
-    for line in listed.splitlines():
-        path, version, kind, _ = line.split("\t")
-        question = "import importlib.util as u; print(u.find_spec('underthread._core') is not None)"
-        has_it = subprocess.run(
-            [path, "-c", question], env=environment(build), capture_output=True, text=True
-        ).stdout.strip()
-        if has_it == "True":
-            found[version + ("t" if kind == "free-threaded" else "")] = path
-    return sorted(found.items(), key=lambda item: [int(part) for part in item[0].rstrip("t").split(".")])
-
-
-def environment(build):
-    return dict(os.environ, PYTHONPATH=str(build / "python"))
+sys.path.insert(0, str(HERE.parent))
+import pythons
+from report import machine
 
 
 def command(build, path, ours, options):
-    waits = [str(HERE / "waits.py"), "--trials", str(options.trials), "--cap", str(options.cap)]
+    waits = [HERE / "waits.py", "--trials", options.trials, "--cap", options.cap]
     if ours:
-        waits += ["--floor", str(build / "bench" / "interrupts_floor")]
-    # A background job has SIGINT ignored, and so would what it starts.
-    return ["env", "--default-signal=INT", path, *(["-m", "underthread"] if ours else []), *waits]
+        waits += ["--floor", build / "bench" / "interrupts_floor"]
+    return pythons.command(path, ours, *waits)
 
 
 def rows_of(output):
@@ -55,11 +36,6 @@ def note(text):
     print(text, file=sys.stderr, flush=True)
 
 
-def processor():
-    with open("/proc/cpuinfo") as lines:
-        return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown")
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("build", type=pathlib.Path)
@@ -68,7 +44,7 @@ def main():
     parser.add_argument("--output", type=pathlib.Path, required=True)
     options = parser.parse_args()
     build = options.build.resolve()
-    found = pythons(build)
+    found = pythons.found(build)
     runs = []
 
     note(f"Python's own _thread, on {len(found)} interpreters at once")
@@ -91,7 +67,7 @@ def main():
             check=True,
             stdout=subprocess.PIPE,
             text=True,
-            env=environment(build),
+            env=pythons.environment(build),
         )
         runs.append(dict(who=name, ours=True, rows=rows_of(done.stdout)))
 
@@ -100,7 +76,7 @@ def main():
             dict(
                 trials=options.trials,
                 cap=options.cap,
-                machine=f"{processor()}, {os.cpu_count()} processors, Linux {platform.release().partition('-')[0]}",
+                machine=machine(),
                 runs=runs,
             )
         )

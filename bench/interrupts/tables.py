@@ -12,6 +12,7 @@ import statistics
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from pythons import version
 from report import Table, put_into, quantile
 
 
@@ -21,10 +22,6 @@ def late(numbers):
 
 def us(ns):
     return f"{ns / 1000:,.0f}"
-
-
-def version(name):
-    return [int(part) for part in name.rstrip("t").split(".")]
 
 
 def of_python(measured):

@@ -9,14 +9,12 @@ They are printed, or put into PAGE between the lines that name this folder.
 import argparse
 import json
 import math
-import os
 import pathlib
-import platform
 import statistics
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from report import Table, put_into, quantile
+from report import Table, machine, put_into, quantile
 
 OURS = "underthread::Lock, acquire"
 PEER = "std::mutex"
@@ -127,11 +125,6 @@ class Contended:
         yield self.table("wait, 99.9 %, µs", lambda cell, lock: f"{self.median(cell, lock, 'wait') / 1000:,.1f}")
 
 
-def processor():
-    with open("/proc/cpuinfo") as lines:
-        return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown")
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--into", type=pathlib.Path, metavar="PAGE")
@@ -143,8 +136,7 @@ def main():
     rounds = Contended(options.contended.read_text().splitlines())
     text = "\n\n".join(
         [
-            f"{processor()}, {os.cpu_count()} processors, Linux {platform.release().partition('-')[0]}. "
-            f"Made by `script/bench locks`.",
+            f"{machine()}. Made by `script/bench locks`.",
             "### Nobody else wants it",
             f"Medians of {repetitions} repetitions, all works in a random order; ns of a processor.",
             goals(times),

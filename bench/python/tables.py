@@ -1,0 +1,78 @@
+#!/usr/bin/env python3
+"""Makes the table of what measure.py has measured: tables.py [--into PAGE] FILE...
+
+It is printed, or put into PAGE between the lines that name this folder.
+"""
+
+import argparse
+import json
+import pathlib
+import statistics
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from pythons import version
+from report import Table, put_into
+
+# What is wanted of ours, of the interpreter's own; from 3.14 on its own has become faster.
+GOALS = {
+    "acquire_release": (0.65, 1.0),
+    "with_lock": (0.85, 1.0),
+    "with_rlock": (0.85, 1.0),
+    "with_rlock_again": (0.85, 1.0),
+    "failing_try": (0.6, 1.0),
+    "timed": (0.6, 1.0),
+    "ping_pong_locks": (0.5, 0.5),
+    "ping_pong_events": (0.5, 0.5),
+    "ping_pong_condition": (0.5, 0.5),
+    "queue_1": (0.9, 0.9),
+    "queue_4": (0.9, 0.9),
+    "pool_map": (1.0, 1.0),
+    "start_join": (1.0, 1.0),
+    "fairness_2": (1.0, 1.0),
+    "fairness_4": (1.0, 1.0),
+    "memory": (0.6, 0.6),
+}
+
+
+def said(value, unit):
+    if unit == "bytes":
+        return f"{value:.0f} bytes"
+    return f"{value:.0f} ns" if value < 10_000 else f"{value / 1000:,.0f} µs"
+
+
+def tables(measured):
+    runs = sorted((run for file in measured for run in file["runs"]), key=lambda run: version(run["python"]))
+    yield (
+        f"Ours ÷ the interpreter's own, medians of {measured[0]['rounds']} rounds in turns; in brackets what ours took. "
+        f"Bold: more than is wanted. {measured[0]['machine']}. Made by `script/bench python`."
+    )
+    table = Table("work", "wanted (from 3.14 on)", *(run["python"] for run in runs))
+    for work, (goal, goal_of_new) in GOALS.items():
+        cells = []
+        for run in runs:
+            row = run["rows"][work]
+            ours = statistics.median(row["ours"])
+            ratio = ours / statistics.median(row["stock"])
+            wanted = goal_of_new if version(run["python"]) >= [3, 14] else goal
+            mark = "" if ratio <= wanted else "**"
+            cells.append(f"{mark}{ratio:.2f}{mark} ({said(ours, row['unit'])})")
+        wanted = f"{goal:g}" if goal == goal_of_new else f"{goal:g} ({goal_of_new:g})"
+        table.add(runs[0]["rows"][work]["work"], wanted, *cells)
+    yield str(table)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--into", type=pathlib.Path, metavar="PAGE")
+    parser.add_argument("files", nargs="+", type=pathlib.Path, metavar="FILE")
+    options = parser.parse_args()
+    text = "\n\n".join(tables([json.loads(file.read_text()) for file in options.files]))
+    if options.into:
+        put_into(options.into, "bench/python", text)
+    else:
+        print(text)
+
+
+if __name__ == "__main__":
+    main()
