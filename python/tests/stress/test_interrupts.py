@@ -7,7 +7,7 @@ import unittest
 
 from programs import OURS, Program
 
-COUNT = int(os.environ.get("UNDERTHREAD_SOAK", "10000"))
+COUNT = int(os.environ.get("UNDERTHREAD_SOAK", "100000"))
 
 PROGRAM = """
     import gc, random, sys, threading, time, underthread
