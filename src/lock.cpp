@@ -4,6 +4,7 @@
 #include "lot/parking_lot.h"
 #include "os/futex.h"
 #include "safe_point.h"
+#include "spin.h"
 
 namespace underthread {
 namespace {
@@ -19,7 +20,7 @@ lot::WaitEnd Lock::acquire(Hold hold, lot::Wait& wait) {
   lot::ThreadRecord& me = current_thread();
   const std::uint32_t mine = me.holder | static_cast<std::uint32_t>(hold);
   const bool only_try = wait.until <= 0;
-  std::uint32_t spins = only_try ? 0 : os::spin_limit;
+  Spin spin(me, !only_try);
   for (;;) {
     // relaxed: only the compare-and-swap that takes the lock needs to see what was done under it.
     std::uint32_t word = word_.load(std::memory_order_relaxed);
@@ -28,8 +29,10 @@ lot::WaitEnd Lock::acquire(Hold hold, lot::Wait& wait) {
     // one, and whoever else waits counts on its being used.
     if (holder_of(word) == 0) {
       if (word_.compare_exchange_weak(word, mine | (word & parked), std::memory_order_acquire,
-                                      std::memory_order_relaxed))
+                                      std::memory_order_relaxed)) {
+        spin.succeeded();
         return lot::WaitEnd::done;
+      }
       continue;
     }
 
@@ -37,11 +40,7 @@ lot::WaitEnd Lock::acquire(Hold hold, lot::Wait& wait) {
 
     if (!(word & parked)) {
       // Held, nobody asleep: it may be released any moment. With somebody asleep it is their turn.
-      if (spins > 0) {
-        --spins;
-        os::relax();
-        continue;
-      }
+      if (spin.once()) continue;
       // relaxed: the bit tells a releaser to look into the lot, and the lot's bucket orders the
       // rest.
       if (!word_.compare_exchange_weak(word, word | parked, std::memory_order_relaxed,
@@ -54,6 +53,7 @@ lot::WaitEnd Lock::acquire(Hold hold, lot::Wait& wait) {
       const std::uint32_t now = word_.load(std::memory_order_relaxed);
       return holder_of(now) != 0 && (now & parked);
     };
+    spin.failed();
     switch (lot::park(me, &word_, still_locked, wait, mine)) {
       case lot::ParkEnd::handed_over:
         // Our name was written by the releaser; what it did under the lock came with the wake.

@@ -147,6 +147,7 @@ ThreadRecord* reserve() noexcept {
   record->pending.store(0, std::memory_order_relaxed);
   record->native_id.store(0, std::memory_order_relaxed);
   record->interrupts_held = 0;
+  record->spins = 0;
   record->interruptible_scopes = 0;
   record->limits = nullptr;
   record->is_limited = false;

@@ -79,6 +79,11 @@ struct alignas(64) ThreadRecord : ThreadHead {
 
   Waiter waiter;
 
+  /// What it has learnt of spinning: how often it looks at a lock before it sleeps (0: nothing
+  /// yet), and how often that was in vain. The thread's own.
+  std::uint32_t spins = 0;
+  std::uint32_t spins_failed = 0;
+
   /// How many scopes hold interrupts off. The thread's own.
   std::uint32_t interrupts_held = 0;
   /// How many scopes want its system calls ended by interrupts. The thread's own.
