@@ -59,7 +59,7 @@ void aim_nudge(lot::ThreadRecord& me) {
 void aim_anew() {
   auto* const me = static_cast<lot::ThreadRecord*>(lot::this_thread);
   if (!me || me->interruptible_scopes == 0) return;
-  const int signum = os::Nudge::claim(os::Nudge::number_wanted(), nudged);
+  const int signum = os::Nudge::claim(0, nudged);
   me->nudge.load(std::memory_order_relaxed)->aim(os::thread_native_id(), signum);
   open_nudge(*me);
 }

@@ -17,7 +17,7 @@ namespace underthread {
 ///     underthread::TimeLimit limit(500ms);
 ///     queue.get();                            // throws TimeoutError half a second from here
 ///
-/// Limits nest: whichever is over first throws first, and `expired` says whose it was.
+/// Limits nest: whichever is over first throws first.
 ///
 /// For the thread that made it alone, which must destroy it.
 class TimeLimit {
