@@ -81,7 +81,7 @@ lot::ThreadRecord& reserve() {
 }
 
 /// Starts `enter(argument)` for a reserved record, which it cancels if that fails.
-Ident start_reserved(lot::ThreadRecord& record, void (*enter)(void*), void* argument,
+Ident start_reserved(lot::ThreadRecord& record, void* (*enter)(void*), void* argument,
                      std::size_t size, bool joinable) {
   const std::uint32_t holder = record.holder;
   Ident ident = 0;
@@ -94,10 +94,13 @@ Ident start_reserved(lot::ThreadRecord& record, void (*enter)(void*), void* argu
   return ident;
 }
 
-void run_detached(void* argument) {
+// Not noexcept, and nothing caught, here and in `run_joinable`: the system ends threads by
+// unwinding them (pthread_exit, pthread_cancel), and CPython uses that.
+void* run_detached(void* argument) {
   const std::unique_ptr<Start> start(static_cast<Start*>(argument));
   begin(*start);
   run(*start);
+  return nullptr;
 }
 
 }  // namespace
@@ -124,7 +127,7 @@ class Thread::State {
   Latch ended;  ///< all of the thread's own code has run; `thrown` is final
   std::exception_ptr thrown;
 
-  static void run_joinable(void* argument) {
+  static void* run_joinable(void* argument) {
     // The thread's share, which its record gives back at its very end.
     auto* share = static_cast<std::shared_ptr<State>*>(argument);
     State& state = **share;
@@ -135,6 +138,7 @@ class Thread::State {
     state.native_id = me.native_id.load(std::memory_order_relaxed);
     state.begun.set();
     state.thrown = run(state.start);
+    return nullptr;
   }
 
   bool is_done() const noexcept { return ended.is_set() || is_lost(); }

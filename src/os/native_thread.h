@@ -7,11 +7,13 @@
 namespace underthread::os {
 
 /// Starts a thread that runs `run(argument)`. The new thread must end by returning from `run`, or
-/// by the system unwinding it. Sets `ident` to what `thread_ident` says in it.
+/// by the system unwinding it: so no noexcept, and nothing caught, in what calls user code there.
+/// What `run` returns is for nobody; it is of the kind that the system calls, so that nothing need
+/// be allocated here, and freed in the new thread. Sets `ident` to what `thread_ident` says in it.
 /// @param stack_size  bytes, whole pages, at least 32,768; 0: the system's default
 /// @param joinable    true: exactly one `join_thread` or `detach_thread` must follow
 /// @return 0, or an errno value: no thread was started
-int start_thread(void (*run)(void*), void* argument, std::size_t stack_size, bool joinable,
+int start_thread(void* (*run)(void*), void* argument, std::size_t stack_size, bool joinable,
                  std::uintptr_t& ident);
 
 /// Waits until the thread has left the system. It is about to: it has said so.

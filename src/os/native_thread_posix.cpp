@@ -3,8 +3,6 @@
 #include <atomic>
 #include <cerrno>
 #include <cstring>
-#include <memory>
-#include <new>
 
 #include <pthread.h>
 #include <sys/mman.h>
@@ -16,20 +14,6 @@
 
 namespace underthread::os {
 namespace {
-
-struct Start {
-  void (*run)(void*);
-  void* argument;
-};
-
-// Not noexcept, and nothing caught: the system ends threads by unwinding them (pthread_exit,
-// pthread_cancel), and CPython uses that.
-void* enter(void* start) {
-  const Start copy = *static_cast<Start*>(start);
-  delete static_cast<Start*>(start);
-  copy.run(copy.argument);
-  return nullptr;
-}
 
 constinit pthread_once_t end_once = PTHREAD_ONCE_INIT;
 constinit pthread_key_t end_key{};
@@ -52,20 +36,17 @@ constexpr std::size_t longest_name = 15;
 
 }  // namespace
 
-int start_thread(void (*run)(void*), void* argument, std::size_t stack_size, bool joinable,
+int start_thread(void* (*run)(void*), void* argument, std::size_t stack_size, bool joinable,
                  std::uintptr_t& ident) {
-  std::unique_ptr<Start> start(new (std::nothrow) Start{run, argument});
-  if (!start) return ENOMEM;
   pthread_attr_t attributes;
   if (const int error = pthread_attr_init(&attributes); error != 0) return error;
   int error = stack_size != 0 ? pthread_attr_setstacksize(&attributes, stack_size) : 0;
   if (error == 0 && !joinable)
     error = pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
   pthread_t thread{};
-  if (error == 0) error = pthread_create(&thread, &attributes, enter, start.get());
+  if (error == 0) error = pthread_create(&thread, &attributes, run, argument);
   pthread_attr_destroy(&attributes);
   if (error != 0) return error;
-  start.release();
   ident = static_cast<std::uintptr_t>(thread);
   return 0;
 }

@@ -81,7 +81,7 @@ class Machine final : public StaleReads {
   /// The system would not start a thread now.
   bool may_refuse_thread(void* pc);
   /// @return the new thread's number; -1: there is no room for one more
-  int start_thread(void (*function)(void*), void* argument, void* pc);
+  int start_thread(void* (*function)(void*), void* argument, void* pc);
   void join_thread(int ident, void* pc);
   void detach_thread(int ident);
   /// A small number that no other living thread has; free again when it has been joined.
@@ -122,7 +122,7 @@ class Machine final : public StaleReads {
     State state;
     void* this_thread;            // lot::this_thread
     std::uint64_t exceptions[2];  // the C++ runtime's: what is being thrown and caught
-    void (*start)(void*);
+    void* (*start)(void*);
     void* argument;
     void (*at_end)(void*);
     void* at_end_argument;

@@ -112,7 +112,7 @@ bool Machine::may_refuse_thread(void* pc) {
   return refuses;
 }
 
-int Machine::start_thread(void (*function)(void*), void* argument, void* pc) {
+int Machine::start_thread(void* (*function)(void*), void* argument, void* pc) {
   if (!exploring()) fail("a thread was started where nobody else may run");
   point(pc);
   if (started_ == max_threads) return -1;

@@ -22,7 +22,7 @@ int number_of(std::uintptr_t ident) {
 
 }  // namespace
 
-int start_thread(void (*run)(void*), void* argument, std::size_t, bool joinable,
+int start_thread(void* (*run)(void*), void* argument, std::size_t, bool joinable,
                  std::uintptr_t& ident) {
   // The system may refuse; the row says how often.
   if (machine.may_refuse_thread(HERE)) return EAGAIN;

@@ -166,7 +166,10 @@ struct StrangerReleases : Row {
   void thread(int number) override {
     if (number == 0) {
       std::uintptr_t ident = 0;
-      const auto stranger = [](void* row) { static_cast<StrangerReleases*>(row)->release(3); };
+      const auto stranger = [](void* row) -> void* {
+        static_cast<StrangerReleases*>(row)->release(3);
+        return nullptr;
+      };
       release(0);
       require(os::start_thread(stranger, this, 0, true, ident) == 0, "not started");
       os::join_thread(ident);
