@@ -4,7 +4,6 @@
 #include "lot/parking_lot.h"
 #include "os/futex.h"
 #include "safe_point.h"
-#include "spin.h"
 
 namespace underthread {
 namespace {
@@ -20,7 +19,7 @@ lot::WaitEnd Lock::acquire(Hold hold, lot::Wait& wait) {
   lot::ThreadRecord& me = current_thread();
   const std::uint32_t mine = me.holder | static_cast<std::uint32_t>(hold);
   const bool only_try = wait.until <= 0;
-  Spin spin(me, !only_try);
+  lot::Spin spin(me.spinning, !only_try);
   for (;;) {
     // relaxed: only the compare-and-swap that takes the lock needs to see what was done under it.
     std::uint32_t word = word_.load(std::memory_order_relaxed);

@@ -6,14 +6,8 @@
 namespace underthread {
 
 void sleep_until_moment(std::int64_t moment) {
-  wait_at_safe_point(moment, [](lot::ThreadRecord& me, lot::Wait& wait) {
-    if (wait.until <= 0) return lot::WaitEnd::timed_out;
-    // Nobody unparks this key: only time and interrupts end a sleep.
-    const auto always = [] { return true; };
-    return lot::park(me, &me.parker, always, wait) == lot::ParkEnd::interrupted
-               ? lot::WaitEnd::interrupted
-               : lot::WaitEnd::timed_out;
-  });
+  wait_at_safe_point(
+      moment, [](lot::ThreadRecord& me, lot::Wait& wait) { return lot::pass_time(me, wait); });
 }
 
 }  // namespace underthread

@@ -8,7 +8,7 @@
 
 #include "errors.h"
 #include "inbox.h"
-#include "latch.h"
+#include "lot/parking_lot.h"
 #include "lot/thread_record.h"
 #include "signal_slot.h"
 
@@ -69,6 +69,22 @@ Blocked wait_for(lot::ThreadRecord& me, bool runs_handlers, lot::Wait& wait,
   }
 }
 
+#if UNDERTHREAD_HAS_GIL
+/// True since a thread let go of the GIL in here, until one got it in here. Not the truth: others
+/// take it and let it go without us. relaxed: only to look at.
+constinit std::atomic<bool> gil_seems_free{false};
+constinit thread_local lot::SpinMemory spinning_for_gil;
+
+/// Whoever wakes a thread often has the GIL, and needs it for a few microseconds more before it
+/// waits itself. To take the GIL meanwhile would be a second sleep, so it is given a moment.
+void await_gil() {
+  lot::Spin spin(spinning_for_gil, true);
+  while (!gil_seems_free.load(std::memory_order_relaxed))
+    if (!spin.once()) return spin.failed();
+  spin.succeeded();
+}
+#endif
+
 }  // namespace
 
 bool runs_handlers_here() {
@@ -77,8 +93,16 @@ bool runs_handlers_here() {
 
 void without_gil(lot::Callback<void()> wait) {
   PyThreadState* const state = PyEval_SaveThread();
+#if UNDERTHREAD_HAS_GIL
+  gil_seems_free.store(true, std::memory_order_relaxed);
+  wait();
+  await_gil();
+  PyEval_RestoreThread(state);
+  gil_seems_free.store(false, std::memory_order_relaxed);
+#else
   wait();
   PyEval_RestoreThread(state);
+#endif
 }
 
 Blocked block(std::int64_t patience, Handlers handlers, const char* at_the_end,
@@ -113,8 +137,7 @@ bool pause_for_others() {
   constexpr std::int64_t moment = 50'000;  // ns
   return block(moment, Handlers::run, nullptr, [](lot::Wait& wait) {
            lot::ThreadRecord* const me = lot::current();
-           Latch nothing;
-           return me ? nothing.wait(*me, wait) : lot::WaitEnd::timed_out;
+           return me ? lot::pass_time(*me, wait) : lot::WaitEnd::timed_out;
          }) != Blocked::raised;
 }
 

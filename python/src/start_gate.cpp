@@ -2,6 +2,7 @@
 
 #include "blocking.h"
 #include "lot/fork.h"
+#include "lot/parking_lot.h"
 #include "lot/thread_record.h"
 #include "module.h"
 
@@ -18,12 +19,11 @@ PyObject* close_starts(PyObject* module, PyObject*) {
 /// A moment later this thread would end wherever it takes its state back; until then it would only
 /// be told that it can start none, and that be printed.
 [[noreturn]] void wait_for_the_end() {
-  Latch never;
   lot::ThreadRecord* const me = lot::current();
   for (;;) {
     without_gil([&] {
       lot::Wait wait;
-      if (me) never.wait(*me, wait);
+      if (me) lot::pass_time(*me, wait);
     });
   }
 }

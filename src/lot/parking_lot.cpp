@@ -147,6 +147,14 @@ ParkEnd park(ThreadRecord& me, const void* key, Callback<bool()> validate, Wait&
   return waiter.handed_over ? ParkEnd::handed_over : ParkEnd::unparked;
 }
 
+WaitEnd pass_time(ThreadRecord& me, Wait& wait) noexcept {
+  if (wait.until <= 0) return WaitEnd::timed_out;
+  // A key that nobody else has.
+  const auto always = [] { return true; };
+  return park(me, &me.parker, always, wait) == ParkEnd::interrupted ? WaitEnd::interrupted
+                                                                    : WaitEnd::timed_out;
+}
+
 void unpark_one(const void* key, Callback<Choice(const Waiter* first, bool more)> choose) noexcept {
   Bucket& bucket = bucket_of(key);
   ThreadRecord* chosen = nullptr;

@@ -48,6 +48,9 @@ enum class ParkEnd : std::uint8_t {
 ParkEnd park(ThreadRecord& me, const void* key, Callback<bool()> validate, Wait& wait,
              std::uint32_t token = 0) noexcept;
 
+/// Sleeps until the time is up or an interrupt comes; nobody unparks it.
+WaitEnd pass_time(ThreadRecord& me, Wait& wait) noexcept;
+
 /// What to do with the first waiter.
 enum class Choice : std::uint8_t { leave, wake, hand_over };
 

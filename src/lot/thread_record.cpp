@@ -147,7 +147,7 @@ ThreadRecord* reserve() noexcept {
   record->pending.store(0, std::memory_order_relaxed);
   record->native_id.store(0, std::memory_order_relaxed);
   record->interrupts_held = 0;
-  record->spins = 0;
+  record->spinning = {};
   record->interruptible_scopes = 0;
   record->limits = nullptr;
   record->is_limited = false;
@@ -170,7 +170,6 @@ void adopt(ThreadRecord& record) noexcept {
   record.native_id.store(os::thread_native_id(), std::memory_order_relaxed);
   announce(record, record.holder, os::thread_ident());
   this_thread = &record;
-  if (os::is_first_thread()) become_main(record);
 }
 
 void announce(ThreadRecord& record, std::uint32_t holder, std::uintptr_t ident) noexcept {
@@ -188,6 +187,8 @@ ThreadRecord* attach() noexcept {
     return nullptr;
   }
   adopt(*record);
+  // Not in `adopt`: to ask takes two system calls, and no thread that we start is the first.
+  if (os::is_first_thread()) become_main(*record);
   return record;
 }
 

@@ -24,6 +24,7 @@
 #include <string>
 
 #include "lot/callback.h"
+#include "lot/spin.h"
 #include "lot/treap.h"
 #include "os/parker.h"
 
@@ -79,10 +80,8 @@ struct alignas(64) ThreadRecord : ThreadHead {
 
   Waiter waiter;
 
-  /// What it has learnt of spinning: how often it looks at a lock before it sleeps (0: nothing
-  /// yet), and how often that was in vain. The thread's own.
-  std::uint32_t spins = 0;
-  std::uint32_t spins_failed = 0;
+  /// What it has learnt of waiting for locks.
+  SpinMemory spinning;
 
   /// How many scopes hold interrupts off. The thread's own.
   std::uint32_t interrupts_held = 0;

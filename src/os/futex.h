@@ -33,9 +33,12 @@ std::int64_t now() noexcept;
 /// One turn of a spin: tells the processor that we wait for another thread.
 void relax() noexcept;
 
-/// How many turns of `relax` a thread spins before it sleeps, where it may. Waking an idle core
-/// costs 10 to 60 us on a virtual machine, so a lock that is released within a few microseconds is
-/// cheaper to spin for; much longer and the spinners starve those asleep.
+/// How many turns of `relax` a thread spins before it sleeps, where it may and knows nothing
+/// better: a microsecond or two. Waking an idle core costs 10 to 60 us on a virtual machine, so
+/// what comes within a few microseconds is cheaper to spin for; much longer and the spinners starve
+/// those asleep.
 extern const std::uint32_t spin_limit;
+/// The same, at most: about as long as it takes to wake an idle core, 20 to 50 us.
+extern const std::uint32_t spin_most;
 
 }  // namespace underthread::os

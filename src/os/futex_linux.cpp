@@ -74,5 +74,6 @@ void relax() noexcept {
 }
 
 const std::uint32_t spin_limit = 40;
+const std::uint32_t spin_most = 1024;
 
 }  // namespace underthread::os

@@ -150,5 +150,6 @@ void relax() noexcept {
 }
 
 const std::uint32_t spin_limit = 10;
+const std::uint32_t spin_most = 10;
 
 }  // namespace underthread::os

@@ -38,5 +38,6 @@ void relax() noexcept {
 
 // Once round is enough to have gone round.
 const std::uint32_t spin_limit = 1;
+const std::uint32_t spin_most = 1;
 
 }  // namespace underthread::os
