@@ -1,6 +1,9 @@
 """What the pages of script/bench are made of: tables of Markdown, and the place in a page that they belong to."""
 
+import argparse
+import json
 import os
+import pathlib
 import platform
 import re
 import sys
@@ -15,6 +18,14 @@ def machine():
 def quantile(numbers, share):
     numbers = sorted(numbers)
     return numbers[min(len(numbers) - 1, int(share * len(numbers)))]
+
+
+def rows_of(file):
+    """What a measuring program has printed (row.h): by work and by who did it."""
+    rows = {}
+    for row in map(json.loads, file.read_text().splitlines()):
+        rows.setdefault(row["work"], {})[row["who"]] = row
+    return rows
 
 
 class Table:
@@ -40,6 +51,21 @@ class Table:
         return "\n".join([text(self.lines[0]), rule + "|", *map(text, self.lines[1:])])
 
 
+class Goals:
+    """A table of what was wanted, and whether it is so."""
+
+    def __init__(self):
+        self.table = Table("what", "beside", "measured", "wanted", "")
+
+    def add(self, what, peer, measured, wanted, at_least=False):
+        kept = measured >= wanted if at_least else measured <= wanted
+        sign = "≥" if at_least else "≤"
+        self.table.add(what, peer, f"{measured:.2f}", f"{sign} {wanted:g}", "kept" if kept else "**not kept**")
+
+    def __str__(self):
+        return str(self.table)
+
+
 def put_into(page, name, text):
     """Replaces what the page has between its lines `<!-- NAME -->` and `<!-- end of NAME -->`."""
     begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->\n"
@@ -48,3 +74,16 @@ def put_into(page, name, text):
     if count != 1:
         sys.exit(f"{page} has no place for it, between {begin.strip()} and {end.strip()}")
     page.write_text(new, encoding="utf-8")
+
+
+def write(doc, place, parts):
+    """What a tables.py does: `parts` gets the files that it was given, and yields the paragraphs and tables."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--into", type=pathlib.Path, metavar="PAGE")
+    parser.add_argument("files", nargs="+", type=pathlib.Path, metavar="FILE")
+    options = parser.parse_args()
+    text = "\n\n".join(parts(options.files))
+    if options.into:
+        put_into(options.into, place, text)
+    else:
+        print(text)

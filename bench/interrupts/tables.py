@@ -5,7 +5,6 @@ They are printed, or put into PAGE between the lines that name this folder. Exit
 lost, or came twice.
 """
 
-import argparse
 import json
 import pathlib
 import statistics
@@ -13,7 +12,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from pythons import version
-from report import Table, put_into, quantile
+from report import Table, quantile, write
 
 
 def late(numbers):
@@ -118,17 +117,9 @@ def tables(measured):
         sys.exit(f"{lost} interrupts were lost, {twice} came twice")
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--into", type=pathlib.Path, metavar="PAGE")
-    parser.add_argument("files", nargs="+", type=pathlib.Path, metavar="FILE")
-    options = parser.parse_args()
-    text = "\n\n".join(tables([json.loads(file.read_text()) for file in options.files]))
-    if not options.into:
-        print(text)
-        return
-    put_into(options.into, "bench/interrupts", text)
+def parts(files):
+    return list(tables([json.loads(file.read_text()) for file in files]))
 
 
 if __name__ == "__main__":
-    main()
+    write(__doc__, "bench/interrupts", parts)

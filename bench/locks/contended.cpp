@@ -3,45 +3,73 @@
 // Each thread takes the lock, counts, gives it back, and works a while outside. For each lock,
 // number of threads and amount of work: how often the lock was taken in a second, how the least
 // lucky thread did beside the luckiest, and how long a thread waited. All locks have their turn in
-// each round, so what the machine does meanwhile comes to all. A line of JSON for each cell.
+// each round, so what the machine does meanwhile comes to all.
 #include <algorithm>
+#include <array>
 #include <atomic>
+#include <bit>
 #include <chrono>
 #include <cstdint>
-#include <cstdio>
 #include <cstdlib>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "../row.h"
 #include "peers.h"
 
 namespace {
 
 using Clock = std::chrono::steady_clock;
 
-struct Cell {
-  const char* lock;
-  int threads;
-  int work;
-  std::vector<double> per_second, fairness, wait;  ///< one of each a round; wait: ns, 99.9 %
-};
-
 void work_outside(int loops) {
   for (int i = 0; i < loops; ++i) asm volatile("" ::: "memory");
 }
 
-/// Taken in all, and by each.
-struct Counts {
-  std::vector<std::uint64_t> of_each;
-  std::vector<std::int64_t> waits;
+/// How many waits were how long, within a sixteenth: sixteen classes for each power of two of ns.
+class Waits {
+ public:
+  void add(std::int64_t ns) { ++counts_[class_of(static_cast<std::uint64_t>(ns))]; }
+
+  void add(const Waits& others) {
+    for (std::size_t i = 0; i < counts_.size(); ++i) counts_[i] += others.counts_[i];
+  }
+
+  /// The least that so large a share of the waits does not exceed, ns.
+  double quantile(double share) const {
+    double all = 0;
+    for (const std::uint64_t count : counts_) all += static_cast<double>(count);
+    double below = 0;
+    for (std::size_t i = 0; i < counts_.size(); ++i) {
+      below += static_cast<double>(counts_[i]);
+      if (below >= share * all) return upper_end(i);
+    }
+    return 0;
+  }
+
+ private:
+  static constexpr std::size_t bits = 4;
+
+  static std::size_t class_of(std::uint64_t ns) {
+    const std::size_t shift = std::bit_width(ns >> bits >> 1);
+    return (shift << bits) + (ns >> shift);
+  }
+  static double upper_end(std::size_t number) {
+    const std::size_t shift = number < (2U << bits) ? 0 : (number >> bits) - 1;
+    return static_cast<double>(number - (shift << bits) + 1) *
+           static_cast<double>(std::uint64_t{1} << shift);
+  }
+
+  std::array<std::uint64_t, std::size_t{64} << bits> counts_{};
 };
 
-template <class L, bool timed>
-Counts run(int threads, int work, std::chrono::milliseconds length) {
+template <class L>
+void measure(bench::Row& row, int threads, int work, std::chrono::milliseconds length) {
+  /// One of so many waits is timed: to look at the clock takes longer than a free lock.
+  constexpr std::uint64_t timed = 16;
   struct alignas(64) PerThread {
     std::uint64_t taken = 0;
-    std::vector<std::int64_t> waits;
+    Waits waits;
   };
   L lock;
   std::uint64_t guarded = 0;
@@ -51,16 +79,21 @@ Counts run(int threads, int work, std::chrono::milliseconds length) {
   std::vector<std::thread> all;
   for (PerThread& mine : each)
     all.emplace_back([&] {
-      if (timed) mine.waits.reserve(1 << 20);
       ++ready;
       while (!go) std::this_thread::yield();
       while (!over.load(std::memory_order_relaxed)) {
-        const auto begin = timed ? Clock::now() : Clock::time_point();
-        lock.lock();
-        if (timed && mine.waits.size() < mine.waits.capacity())
-          mine.waits.push_back((Clock::now() - begin).count());
-        guarded = guarded + 1;
-        lock.unlock();
+        if (mine.taken % timed == 0) {
+          const auto begin = Clock::now();
+          lock.lock();
+          const auto end = Clock::now();
+          guarded = guarded + 1;
+          lock.unlock();
+          mine.waits.add((end - begin).count());
+        } else {
+          lock.lock();
+          guarded = guarded + 1;
+          lock.unlock();
+        }
         ++mine.taken;
         work_outside(work);
       }
@@ -70,53 +103,33 @@ Counts run(int threads, int work, std::chrono::milliseconds length) {
   std::this_thread::sleep_for(length);
   over = true;
   for (std::thread& thread : all) thread.join();
-  Counts counts;
-  for (PerThread& mine : each) {
-    counts.of_each.push_back(mine.taken);
-    counts.waits.insert(counts.waits.end(), mine.waits.begin(), mine.waits.end());
+
+  std::uint64_t sum = 0, least = each[0].taken, most = 0;
+  Waits waits;
+  for (const PerThread& mine : each) {
+    sum += mine.taken;
+    least = std::min(least, mine.taken);
+    most = std::max(most, mine.taken);
+    waits.add(mine.waits);
   }
-  return counts;
-}
-
-template <class L>
-void measure(Cell& cell, std::chrono::milliseconds length) {
-  const Counts free = run<L, false>(cell.threads, cell.work, length);
-  std::uint64_t sum = 0;
-  for (const std::uint64_t taken : free.of_each) sum += taken;
-  const auto [least, most] = std::minmax_element(free.of_each.begin(), free.of_each.end());
-  cell.per_second.push_back(static_cast<double>(sum) * 1000 / static_cast<double>(length.count()));
-  cell.fairness.push_back(static_cast<double>(*least) / static_cast<double>(std::max(*most, std::uint64_t{1})));
-  Counts timed = run<L, true>(cell.threads, cell.work, length);
-  const auto rank = static_cast<std::ptrdiff_t>(static_cast<double>(timed.waits.size()) * 0.999);
-  std::nth_element(timed.waits.begin(), timed.waits.begin() + rank, timed.waits.end());
-  cell.wait.push_back(static_cast<double>(timed.waits[static_cast<std::size_t>(rank)]));
-}
-
-void print(const Cell& cell) {
-  const auto list = [](const char* name, const std::vector<double>& numbers) {
-    std::printf(", \"%s\": [", name);
-    for (std::size_t i = 0; i < numbers.size(); ++i)
-      std::printf("%s%.6g", i > 0 ? ", " : "", numbers[i]);
-    std::printf("]");
-  };
-  std::printf("{\"lock\": \"%s\", \"threads\": %d, \"work\": %d", cell.lock, cell.threads, cell.work);
-  list("per_second", cell.per_second);
-  list("fairness", cell.fairness);
-  list("wait", cell.wait);
-  std::printf("}\n");
-  std::fflush(stdout);
+  if (sum != guarded) std::abort();
+  row.add("per_second", static_cast<double>(sum) * 1000 / static_cast<double>(length.count()));
+  row.add("fairness", static_cast<double>(least) / static_cast<double>(most));
+  row.add("wait", waits.quantile(0.999));
 }
 
 template <class... L>
 void measure_all(int rounds, std::chrono::milliseconds length) {
   for (const int threads : {2, 4, 8, 32})
     for (const int work : {0, 200, 2000}) {
-      Cell cells[] = {Cell{L::name, threads, work, {}, {}, {}}...};
+      const std::string title =
+          std::to_string(threads) + " threads, " + std::to_string(work) + " loops";
+      bench::Row rows[] = {bench::Row(title, L::name)...};
       for (int round = 0; round < rounds; ++round) {
-        Cell* cell = cells;
-        (measure<L>(*cell++, length), ...);
+        bench::Row* row = rows;
+        (measure<L>(*row++, threads, work, length), ...);
       }
-      for (const Cell& cell : cells) print(cell);
+      for (const bench::Row& row : rows) row.print();
     }
 }
 

@@ -1,70 +1,52 @@
-// Two threads that hand each other the turn: each releases the lock that the other waits for.
-// handoff [ROUNDS [TURNS]]. A line of JSON for each: what one hand-off took, and how much of it the
-// processors worked; with idle processors, and with a busy thread for each.
+// Two threads that hand each other the turn: each opens the gate that the other waits at:
+// handoff [ROUNDS [TURNS]]. What one hand-off took, and how much of it the processors worked: the
+// scheduler free to put the threads where it likes, one processor for each, one for both, and with
+// as many busy threads as there are processors.
+#include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <cstdint>
-#include <cstdio>
 #include <cstdlib>
-#include <semaphore>
+#include <string>
 #include <thread>
 #include <vector>
 
-#include <linux/futex.h>
-#include <semaphore.h>
+#include <sched.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
-#include <underthread/lock.h>
-#include <unistd.h>
+
+#include "../row.h"
+#include "gates.h"
 
 namespace {
 
-/// A gate: closed until somebody opens it for one who waits.
-struct Ours {
-  static constexpr const char* name = "underthread::Lock";
-  Ours() { lock.acquire(); }
-  void wait() { lock.acquire(); }
-  void open() { lock.release(); }
-  underthread::Lock lock;
-};
-
-struct Semaphore {
-  static constexpr const char* name = "sem_t";
-  Semaphore() { sem_init(&semaphore, 0, 0); }
-  void wait() {
-    while (sem_wait(&semaphore) != 0) {
-    }
-  }
-  void open() { sem_post(&semaphore); }
-  sem_t semaphore;
-};
-
-struct StdSemaphore {
-  static constexpr const char* name = "std::binary_semaphore";
-  void wait() { semaphore.acquire(); }
-  void open() { semaphore.release(); }
-  std::binary_semaphore semaphore{0};
-};
-
-/// Nothing but the two system calls.
-struct Bare {
-  static constexpr const char* name = "bare futex";
-  void wait() {
-    while (word.exchange(0, std::memory_order_acquire) == 0)
-      syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, 0, nullptr, nullptr, 0);
-  }
-  void open() {
-    word.store(1, std::memory_order_release);
-    syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
-  }
-  std::atomic<std::uint32_t> word{0};
-};
-
-struct Found {
+struct Place {
   const char* name;
-  bool busy;
-  std::vector<double> ns, worked;
+  bool apart, together, busy;
 };
+
+constexpr Place places[] = {
+    {"cores free", false, false, false},
+    {"a core each", true, false, false},
+    {"one core", false, true, false},
+    {"all cores busy", false, false, true},
+};
+
+/// The calling thread, to the processor of that number among those that the process may use.
+void run_on(int number) {
+  static const cpu_set_t allowed = [] {
+    cpu_set_t set;
+    sched_getaffinity(0, sizeof(set), &set);
+    return set;
+  }();
+  number %= CPU_COUNT(&allowed);
+  for (int processor = 0; processor < CPU_SETSIZE; ++processor)
+    if (CPU_ISSET(processor, &allowed) && number-- == 0) {
+      cpu_set_t one;
+      CPU_ZERO(&one);
+      CPU_SET(processor, &one);
+      sched_setaffinity(0, sizeof(one), &one);
+      return;
+    }
+}
 
 double worked_ns() {
   rusage used = {};
@@ -74,61 +56,56 @@ double worked_ns() {
 }
 
 template <class Gate>
-void measure(Found& found, int turns) {
+void measure(bench::Row& row, const Place& place, int turns) {
   Gate there, back;
   std::atomic<bool> over{false};
   std::vector<std::thread> busy;
-  if (found.busy)
+  if (place.busy) {
+    // Each turn takes a slice of time.
+    turns = std::max(turns / 20, 1);
     for (unsigned i = 0; i < std::thread::hardware_concurrency(); ++i)
       busy.emplace_back([&] {
         while (!over.load(std::memory_order_relaxed)) {
         }
       });
+  }
   const double worked = worked_ns();
   const auto begin = std::chrono::steady_clock::now();
+  std::thread one([&] {
+    if (place.apart || place.together) run_on(0);
+    for (int turn = 0; turn < turns; ++turn) {
+      there.open();
+      back.wait();
+    }
+  });
   std::thread other([&] {
+    if (place.apart || place.together) run_on(place.apart ? 1 : 0);
     for (int turn = 0; turn < turns; ++turn) {
       there.wait();
       back.open();
     }
   });
-  for (int turn = 0; turn < turns; ++turn) {
-    there.open();
-    back.wait();
-  }
+  one.join();
   other.join();
   const std::chrono::duration<double, std::nano> took = std::chrono::steady_clock::now() - begin;
   const double work = worked_ns() - worked;
   over = true;
   for (std::thread& thread : busy) thread.join();
-  found.ns.push_back(took.count() / (2.0 * turns));
-  found.worked.push_back(work / (2.0 * turns));
-}
-
-void print(const Found& found) {
-  const auto list = [](const char* name, const std::vector<double>& numbers) {
-    std::printf(", \"%s\": [", name);
-    for (std::size_t i = 0; i < numbers.size(); ++i)
-      std::printf("%s%.6g", i > 0 ? ", " : "", numbers[i]);
-    std::printf("]");
-  };
-  std::printf("{\"lock\": \"%s\", \"busy\": %s", found.name, found.busy ? "true" : "false");
-  list("ns", found.ns);
-  list("worked", found.worked);
-  std::printf("}\n");
-  std::fflush(stdout);
+  row.add("ns", took.count() / (2.0 * turns));
+  // Where others are busy it says nothing of these two.
+  if (!place.busy) row.add("worked", work / (2.0 * turns));
 }
 
 template <class... Gate>
 void measure_all(int rounds, int turns) {
-  for (const bool busy : {false, true}) {
-    Found all[] = {Found{Gate::name, busy, {}, {}}...};
+  for (const Place& place : places) {
+    const std::string work = std::string("hand-off, ") + place.name;
+    bench::Row rows[] = {bench::Row(work, Gate::name)...};
     for (int round = 0; round < rounds; ++round) {
-      Found* found = all;
-      // Where others want the processors a turn takes a slice of time.
-      (measure<Gate>(*found++, busy ? turns / 20 : turns), ...);
+      bench::Row* row = rows;
+      (measure<Gate>(*row++, place, turns), ...);
     }
-    for (const Found& found : all) print(found);
+    for (const bench::Row& done : rows) done.print();
   }
 }
 
@@ -137,5 +114,6 @@ void measure_all(int rounds, int turns) {
 int main(int argc, char** argv) {
   const int rounds = argc > 1 ? std::atoi(argv[1]) : 9;
   const int turns = argc > 2 ? std::atoi(argv[2]) : 10'000;
-  measure_all<Bare, Ours, Semaphore, StdSemaphore>(rounds, turns);
+  using namespace bench;
+  measure_all<FutexGate, LockGate, SemaphoreGate, StdSemaphoreGate>(rounds, turns);
 }

@@ -11,6 +11,7 @@
 #include <semaphore>
 
 #include <absl/synchronization/mutex.h>
+#include <boost/thread/mutex.hpp>
 #include <linux/futex.h>
 #include <nsync.h>
 #include <oneapi/tbb/mutex.h>
@@ -69,6 +70,9 @@ struct StdTimedMutex : Standard<std::timed_mutex> {
 };
 struct StdRecursiveMutex : Standard<std::recursive_mutex> {
   static constexpr const char* name = "std::recursive_mutex";
+};
+struct BoostMutex : Standard<boost::mutex> {
+  static constexpr const char* name = "boost::mutex";
 };
 struct TbbMutex : Standard<oneapi::tbb::mutex> {
   static constexpr const char* name = "tbb::mutex";

@@ -86,8 +86,8 @@ int main(int argc, char** argv) {
   using namespace bench;
   underthread::Thread([] {}).join();
   add_pairs<BareWord, Acquire, Scoped, Recursive, StdMutex, StdTimedMutex, StdRecursiveMutex,
-            StdSemaphore, Semaphore, Futex, AbslMutex, Nsync, TbbMutex>();
-  add_tries<Acquire, Scoped, StdMutex, Semaphore, Futex, AbslMutex, Nsync, TbbMutex>();
+            StdSemaphore, Semaphore, Futex, AbslMutex, BoostMutex, Nsync, TbbMutex>();
+  add_tries<Acquire, Scoped, StdMutex, Semaphore, Futex, AbslMutex, BoostMutex, Nsync, TbbMutex>();
 #if UNDERTHREAD_BENCH_PARKING_LOT
   add_pairs<ParkingLot>();
   add_tries<ParkingLot>();

@@ -4,7 +4,6 @@
 It is printed, or put into PAGE between the lines that name this folder.
 """
 
-import argparse
 import json
 import pathlib
 import statistics
@@ -12,7 +11,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from pythons import version
-from report import Table, put_into
+from report import Table, write
 
 # What is wanted of ours, of the interpreter's own; from 3.14 on its own has become faster.
 GOALS = {
@@ -62,17 +61,9 @@ def tables(measured):
     yield str(table)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--into", type=pathlib.Path, metavar="PAGE")
-    parser.add_argument("files", nargs="+", type=pathlib.Path, metavar="FILE")
-    options = parser.parse_args()
-    text = "\n\n".join(tables([json.loads(file.read_text()) for file in options.files]))
-    if options.into:
-        put_into(options.into, "bench/python", text)
-    else:
-        print(text)
+def parts(files):
+    return tables([json.loads(file.read_text()) for file in files])
 
 
 if __name__ == "__main__":
-    main()
+    write(__doc__, "bench/python", parts)
