@@ -17,6 +17,13 @@ using namespace std::chrono_literals;
 using testing::eventually_waits;
 using testing::text_of;
 
+TEST(RLock, IsEightBytesAndStartsUnlocked) {
+  static_assert(sizeof(RLock) == 8);
+  RLock lock;
+  EXPECT_FALSE(lock.locked());
+  EXPECT_EQ(lock.count(), 0u);
+}
+
 TEST(RLock, ItsHolderMayAcquireItAgainAndMustReleaseAsOften) {
   RLock lock;
   EXPECT_TRUE(lock.acquire());

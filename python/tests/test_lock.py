@@ -26,6 +26,10 @@ class LockTests(unittest.TestCase):
     def test_is_ours(self):
         self.assertIs(type(threading.Lock()), underthread._core.LockType)
 
+    def test_is_sixteen_bytes_more_than_an_object(self):
+        # A list of weak references, and the lock's four bytes with what the interpreter believes of it.
+        self.assertEqual(_thread.LockType.__basicsize__, object.__basicsize__ + 16)
+
     def test_try_does_not_wait(self):
         lock = _thread.allocate_lock()
         self.assertTrue(lock.acquire(False))
@@ -186,6 +190,10 @@ class LockTests(unittest.TestCase):
 class RLockTests(unittest.TestCase):
     def test_is_ours(self):
         self.assertIs(type(threading.RLock()), underthread._core.RLock)
+
+    def test_is_sixteen_bytes_more_than_an_object(self):
+        # A list of weak references, and the lock with its count.
+        self.assertEqual(_thread.RLock.__basicsize__, object.__basicsize__ + 16)
 
     def test_reenters_and_unlocks_at_the_last_release(self):
         lock = threading.RLock()
