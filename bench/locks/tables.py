@@ -182,8 +182,12 @@ def timeouts(file):
 
 def parts(files):
     by_name = {file.stem: file for file in files}
+    wanted = (uncontended, contended, handoff, waiters, timeouts)
+    missing = [f"{part.__name__}.json" for part in wanted if part.__name__ not in by_name]
+    if missing:
+        sys.exit(f"tables.py: also needs {', '.join(missing)}")
     yield f"{machine()}. Made by `script/bench locks`."
-    for part in (uncontended, contended, handoff, waiters, timeouts):
+    for part in wanted:
         yield from part(by_name[part.__name__])
 
 

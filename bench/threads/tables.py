@@ -23,6 +23,9 @@ GOALS = [
 
 def parts(files):
     works = {}
+    missing = {f"{name}.json" for name, *_ in GOALS} - {file.name for file in files}
+    if missing:
+        sys.exit(f"tables.py: also needs {', '.join(sorted(missing))}")
     for file in files:
         ((work, rows),) = rows_of(file).items()
         works[file.stem] = work, rows

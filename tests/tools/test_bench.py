@@ -9,7 +9,7 @@ import tempfile
 import unittest
 
 ROOT = pathlib.Path(os.environ.get("UNDERTHREAD_SOURCE_DIR") or pathlib.Path(__file__).parents[2])
-TABLES = ROOT / "bench" / "interrupts" / "tables.py"
+BENCH = ROOT / "bench"
 
 
 def row(wait, ns, kind="ours", **other):
@@ -30,13 +30,30 @@ def measured(python_row, stock_row):
 
 
 class Tables(unittest.TestCase):
-    def run_with(self, *arguments, **rows):
+    def setUp(self):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
-        file = pathlib.Path(folder.name) / "measured.json"
+        self.folder = pathlib.Path(folder.name)
+
+    def run_tables(self, what, files, *arguments):
+        """`files`: what each is called, and the text in it."""
+        for name, text in files.items():
+            (self.folder / name).write_text(text)
+        paths = [self.folder / name for name in files]
+        return subprocess.run(
+            [sys.executable, BENCH / what / "tables.py", *arguments, *paths], capture_output=True, text=True
+        )
+
+    def assertShown(self, done, *rows):
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        for shown in rows:
+            self.assertRegex(done.stdout, r"\| " + r" +\| +".join(shown) + r" +\|")
+
+
+class Interrupts(Tables):
+    def run_with(self, *arguments, **rows):
         given = dict(python_row=row("Queue.get", [30_000, 40_000, 50_000]), stock_row=row("Queue.get", [3e9], lost=1))
-        file.write_text(json.dumps(measured(**given | rows)))
-        return subprocess.run([sys.executable, TABLES, *arguments, file], capture_output=True, text=True)
+        return self.run_tables("interrupts", {"measured.json": json.dumps(measured(**given | rows))}, *arguments)
 
     def test_medians_percentiles_and_ratios_are_shown(self):
         done = self.run_with()
@@ -67,6 +84,117 @@ class Tables(unittest.TestCase):
             page.write_text("nothing\n")
             self.assertIn("has no place for it", self.run_with("--into", page).stderr)
             self.assertEqual(page.read_text(), "nothing\n")
+
+
+def printed(work, **figures_of):
+    """What a program prints of a work: a line for each who did it."""
+    return "".join(json.dumps(dict(work=work, who=who, **figures)) + "\n" for who, figures in figures_of.items())
+
+
+class Threads(Tables):
+    def test_what_is_kept_and_what_is_not_are_told_apart(self):
+        start = dict(ns=[20_000, 22_000, 24_000])
+        files = {
+            "start.json": printed(
+                "start and join",
+                **{"pthread_create": dict(ns=[20_000]), "std::thread": dict(ns=[30_000]), "underthread::Thread": start},
+            ),
+            "memory.json": printed(
+                "memory", **{"pthread in a futex": dict(bytes=[8000]), "underthread::Thread": dict(bytes=[8400])}
+            ),
+            "wake.json": printed("wake", **{"bare futex": dict(ns=[100]), "underthread::interrupt": dict(ns=[150])}),
+        }
+        self.assertShown(
+            self.run_tables("threads", files),
+            ("start and join", "pthread_create", r"1\.10", r"≤ 1\.05", r"\*\*not kept\*\*"),
+            ("start and join", "std::thread", r"0\.73", "≤ 1", "kept"),
+            ("memory", "pthread in a futex", r"1\.05", r"≤ 1\.1", "kept"),
+            ("wake", "bare futex", r"1\.50", r"≤ 1\.5", "kept"),
+            ("underthread::Thread", r"22\.0", r"20\.0", r"24\.0"),
+            ("underthread::Thread", "8,400", "8,400", "8,400"),
+        )
+
+
+class Locks(Tables):
+    LOCKS = ("underthread::Lock, acquire", "std::mutex", "other")
+
+    def files(self, ours=(200, 0.5), other=(150, 0.9)):
+        works = {
+            "pair/underthread::Lock, acquire": 4,
+            "pair/bare: compare-and-swap, exchange": 5,
+            "pair/std::mutex": 4,
+            "pair/underthread::RLock": 5,
+            "re-entry/underthread::RLock": 1,
+            "re-entry/std::recursive_mutex": 4,
+            "failing try/underthread::Lock, lock": 1,
+            "failing try/underthread::Lock, acquire": 3,
+            "look/bare: load": 1,
+            "look/underthread::Lock, locked": 1,
+            "ident/pthread_self": 1,
+            "ident/get_ident": 1,
+            "ident/get_native_id": 1,
+        }
+        runs = [dict(run_type="iteration", run_name=name, cpu_time=time) for name, time in works.items()]
+        contended = "".join(
+            printed(
+                f"{threads} threads, 0 loops",
+                **{
+                    lock: dict(per_second=[taken * 1e6], fairness=[fairness], wait=[1000])
+                    for lock, (taken, fairness) in zip(self.LOCKS, (ours, (100, 0.7), other))
+                },
+            )
+            for threads in (2, 32)
+        )
+        handoff = "".join(
+            printed(
+                f"hand-off, {place}",
+                **{"bare futex": dict(ns=[40_000], worked=[20_000]), "underthread::Lock": dict(ns=[200], worked=[200])},
+            )
+            for place in ("cores free", "a core each", "one core")
+        ) + printed("hand-off, all cores busy", **{"bare futex": dict(ns=[20_000]), "underthread::Lock": dict(ns=[30_000])})
+        waiters = "".join(
+            printed(
+                f"{number} wait {where}",
+                **{"bare futex": dict(ns=[5000]), "underthread::Lock": dict(ns=[5000 if number == 10 else 7000])},
+            )
+            for where in ("on other locks", "on it")
+            for number in (10, 10_000)
+        )
+        timeouts = printed(
+            "a wait", **{"clock_nanosleep": dict(ns=[50_000]), "underthread::Lock, acquire(timeout)": dict(ns=[51_000])}
+        )
+        return {
+            "uncontended.json": json.dumps(dict(benchmarks=runs)),
+            "contended.json": contended,
+            "handoff.json": handoff,
+            "waiters.json": waiters,
+            "timeouts.json": timeouts,
+        }
+
+    def test_each_goal_is_judged_by_the_medians(self):
+        self.assertShown(
+            self.run_tables("locks", self.files()),
+            (r"acquire \+ release", "bare: compare-and-swap, exchange", r"0\.80", r"≤ 1\.1", "kept"),
+            ("", r"std::mutex", r"1\.00", r"≤ 0\.8", r"\*\*not kept\*\*"),
+            (r"acquire\(false\) that fails", "bare: load", r"3\.00", "≤ 2", r"\*\*not kept\*\*"),
+            ("throughput, geometric mean", "std::mutex", r"2\.00", r"≥ 1\.2", "kept"),
+            ("fairness with 32 threads, worst", "", r"0\.50", r"≥ 0\.3", "kept"),
+            ("cells where a peer has more of both", "", r"0\.00", "≤ 0", "kept"),
+            ("time, a core each", "bare futex", r"0\.01", r"≤ 0\.5", "kept"),
+            ("time, all cores busy", "bare futex", r"1\.50", r"≤ 1\.25", r"\*\*not kept\*\*"),
+            ("10000 wait on it, of 10", "itself", r"1\.40", r"≤ 1\.3", r"\*\*not kept\*\*"),
+            ("too late after a wait", "clock_nanosleep", r"1\.02", r"≤ 1\.1", "kept"),
+        )
+
+    def test_a_peer_that_has_more_of_both_is_named(self):
+        done = self.run_tables("locks", self.files(other=(201, 0.6)))
+        self.assertIn("More of both: other (2 threads, 0 loops), other (32 threads, 0 loops).", done.stdout)
+
+    def test_a_file_that_is_missing_is_an_error(self):
+        files = self.files()
+        del files["waiters.json"]
+        done = self.run_tables("locks", files)
+        self.assertEqual((done.returncode, done.stderr), (1, "tables.py: also needs waiters.json\n"))
 
 
 if __name__ == "__main__":
