@@ -109,6 +109,9 @@ class LockTests(unittest.TestCase):
 
     @unittest.skipIf(sys.version_info >= (3, 13), "from 3.13 on, what `locked` says is the truth: see the last")
     def test_a_lock_handed_to_a_thread_without_the_gil_reads_unlocked(self):
+        # Who waits for the GIL asks for it after so long, and would get it between two calls.
+        self.addCleanup(sys.setswitchinterval, sys.getswitchinterval())
+        sys.setswitchinterval(1000)
         lock = _thread.allocate_lock()
         for _ in range(200):
             lock.acquire()
