@@ -52,6 +52,11 @@ inline int PyModule_AddObjectRef(PyObject* module, const char* name, PyObject* v
 #define Py_TPFLAGS_DISALLOW_INSTANTIATION 0
 #endif
 
+#if PY_VERSION_HEX < 0x030D0000
+#define Py_BEGIN_CRITICAL_SECTION(object) {
+#define Py_END_CRITICAL_SECTION() }
+#endif
+
 #if PY_VERSION_HEX >= 0x030D0000
 // Exported by every interpreter since, and in no public header any more.
 extern "C" {

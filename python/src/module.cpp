@@ -5,6 +5,7 @@
 #include "module.h"
 
 #include "beginning.h"
+#include "exchange.h"
 #include "hold_interrupts.h"
 #include "inbox.h"
 #include "interrupt.h"
@@ -50,6 +51,7 @@ PyMethodDef functions[] = {
 
 /// What the package has besides `_thread`.
 PyMethodDef package_functions[] = {
+    {"exchange", exchange, METH_VARARGS, nullptr},
     {"interrupt", interrupt, METH_VARARGS, nullptr},
     {"prompt_interrupts", prompt_interrupts, METH_VARARGS, nullptr},
     {nullptr, nullptr, 0, nullptr},

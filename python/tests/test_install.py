@@ -38,6 +38,40 @@ class Install(unittest.TestCase):
         )
         self.assertEqual(out, "True True True True True True True\n[1, 2]\n")
 
+    def test_what_is_only_equal_stays(self):
+        out = run(
+            """
+            import _thread, sys, types
+            class Equal:
+                def __eq__(self, other): return True
+                def __hash__(self): return hash(_thread.allocate_lock)
+            late = sys.modules["late"] = types.ModuleType("late")
+            late.equal = mine = Equal()
+            late.same, late.value = _thread.allocate_lock, _thread.TIMEOUT_MAX
+            import underthread
+            underthread.install()
+            print(late.equal is mine, late.same is underthread._core.allocate_lock, late.value == _thread.TIMEOUT_MAX)
+            """,
+            STOCK,
+        )
+        self.assertEqual(out, "True True True\n")
+
+    def test_exchange_takes_dicts_and_pairs_and_says_so(self):
+        out = run(
+            """
+            from underthread import _core
+            exchange = _core._underthread.exchange
+            before, first, second = object(), object(), object()
+            values = {1: before, 2: "other"}
+            print(exchange([values, {}], [(before, first), (before, second)]), values == {1: first, 2: "other"})
+            for wrong in (([1], []), ([], [1]), ([], [(1,)]), ((), [])):
+                try: exchange(*wrong)
+                except TypeError: print("TypeError")
+            """,
+            STOCK,
+        )
+        self.assertEqual(out, "None True\n" + 4 * "TypeError\n")
+
     def test_twice_is_as_once(self):
         out = run(
             """
@@ -297,9 +331,9 @@ class WhereItCannotWork(unittest.TestCase):
         "a newer version": "sys.version_info = (3, 16, 0, 'final', 0)",
         "an older version": "sys.version_info = (3, 8, 1, 'final', 0)",
         "another implementation": "sys.implementation.name = 'other'",
-        "no extension": "import importlib.machinery as m; m.PathFinder = type('PathFinder', (m.PathFinder,), {'find_spec': lambda *_: None})",
+        "no extension": "import _frozen_importlib_external as m; m.PathFinder = type('PathFinder', (m.PathFinder,), {'find_spec': lambda *_: None})",
         "one that does not load": """
-                import importlib.machinery as machinery
+                import _frozen_importlib_external as machinery
                 class ExtensionFileLoader(machinery.ExtensionFileLoader):
                     def exec_module(self, module): 1 / 0
                 machinery.ExtensionFileLoader = ExtensionFileLoader""",

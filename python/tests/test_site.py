@@ -1,9 +1,11 @@
 """`python -m underthread --site`: every Python process of an environment."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import unittest
 
@@ -97,6 +99,33 @@ class Site(unittest.TestCase):
         text = f"import subprocess, sys; subprocess.run([sys.executable, '-I', '-c', {ACTIVE!r}], env={{}})"
         self.assertEnded(environment.run("-c", text), 0, "True\n")
 
+    def added(self, text):
+        """What the program prints, a word for each thing, with ours on and not without."""
+        environment = self.environment
+        environment.copy_package(environment.packages)
+        # To read the first .pth file of all imports a codec.
+        with open(os.path.join(environment.packages, "other.pth"), "w") as file:
+            file.write("# nothing")
+        theirs = environment.run("-c", text)
+        environment.switch("on", PYTHONPATH="")
+        ours = environment.run("-c", text)
+        self.assertEqual((theirs.stderr, ours.stderr), ("", ""))
+        return set(ours.stdout.split()) - set(theirs.stdout.split())
+
+    def test_a_start_imports_two_modules_of_the_package_and_none_of_the_standard_library(self):
+        wanted = {"underthread", "underthread._install", "underthread._core"}
+        if sysconfig.get_config_var("Py_GIL_DISABLED"):
+            wanted.add("atexit")  # built in: the gate of threads that start (start_gate.h)
+        self.assertEqual(self.added("import sys; print(*sys.modules)"), wanted)
+
+    def test_a_start_loads_the_extension_and_what_each_program_in_cpp_needs(self):
+        text = """if True:
+            with open("/proc/self/maps") as maps:
+                print(*{line.split()[-1].rpartition("/")[2] for line in maps if ".so" in line})
+            """
+        allowed = r"_core\..*\.so|lib(stdc\+\+|gcc_s|m|c)\.so\.[\d.]+|lib(c|m)-[\d.]+\.so"
+        self.assertEqual([name for name in self.added(text) if not re.fullmatch(allowed, name)], [])
+
     def test_status_says_where_and_whether(self):
         environment = self.environment
         ours, theirs = "this process: underthread\n", "this process: Python's own _thread\n"
@@ -108,9 +137,9 @@ class Site(unittest.TestCase):
             environment.switch("status", UNDERTHREAD="0"), 0, f"on: {environment.file}\n{theirs}{off}"
         )
 
-    def test_leaves_the_path_as_it_is(self):
+    def test_leaves_the_path_and_how_libraries_are_loaded_as_they_are(self):
         environment = self.environment
-        text = "import sys; print(sys.path, 'threading' in sys.modules)"
+        text = "import sys; print(sys.path, 'threading' in sys.modules, sys.getdlopenflags())"
         theirs = environment.run("-c", text)
         environment.switch("on")
         ours = environment.run("-c", text)

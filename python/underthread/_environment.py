@@ -8,29 +8,40 @@ import sysconfig
 
 from underthread import _install
 
-# What follows `import` in a .pth file is run by `site` at each start, in a virtual environment twice. So
-# it must not fail, nor say the same thing twice, nor say anything once this package is gone; a folder
-# that outlives it (__pycache__) is still a package to Python. The package may be where only PYTHONPATH
-# leads; that folder may hold much else, so it comes last and does not stay.
+# What follows `import` in a .pth file is compiled and run by `site` at each start, in a virtual environment
+# twice. So it must be short, must not fail, nor say the same thing twice, nor say anything once this package
+# is gone; a folder that outlives it (__pycache__) is still a package to Python.
 _LINE = """\
 # "python -m underthread --site on" has written this, and "--site off" removes it.
-import os, sys; os.environ.get("UNDERTHREAD") != "0" and exec({!a}, {{"sys": sys}})
+import sys; hasattr(sys.modules["_thread"], "_underthread_version") or exec({!a}, {{}})
 """
-_TEXT = """\
+_START = """\
+import os, sys
+if os.environ.get("UNDERTHREAD") != "0":
+ try:
+  {}
+  underthread._install.install_at_start()
+ except Exception as error:
+  exec({!a})
+"""
+_IMPORT = "import underthread._install"
+# The package may be where only PYTHONPATH leads; that folder may hold much else, so it comes last and does
+# not stay.
+_IMPORT_FROM = """\
 path = sys.path[:]
-sys.path.extend({!a})
-try:
-    import underthread._site
-except Exception as error:
-    sys.modules["underthread._site"] = None
-    gone = isinstance(error, ModuleNotFoundError) and error.name in ("underthread", "underthread._site")
-    if not gone and sys.stderr is not None:
-        sys.stderr.write(
-            "underthread: cannot be loaded (%s: %s); this process stays on Python's own _thread\\n"
-            % (type(error).__name__, error)
-        )
-finally:
-    sys.path[:] = path
+  try:
+   sys.path.append({!a})
+   import underthread._install
+  finally:
+   sys.path[:] = path\
+"""
+# Compiled only where it is needed.
+_FAILED = """\
+gone = isinstance(error, ModuleNotFoundError) and error.name in ("underthread", "underthread._install")
+if not gone and "underthread.pth" not in sys.modules and sys.stderr:
+ sys.modules["underthread.pth"] = None
+ says = "underthread: cannot be loaded (%s: %s); this process stays on Python's own _thread"
+ print(says % (type(error).__name__, error), file=sys.stderr)
 """
 
 
@@ -41,14 +52,15 @@ def on(user):
         return _fail("Python does not read {} here".format(_folder(user)))
     path = _path(user)
     package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    folders = [] if os.path.realpath(package) == os.path.realpath(_folder(user)) else [package]
+    is_here = os.path.realpath(package) == os.path.realpath(_folder(user))
+    start = _START.format(_IMPORT if is_here else _IMPORT_FROM.format(package), _FAILED)
     # The name does not end in .pth: nobody reads it before it is whole.
     unfinished = "{}.{}".format(path, os.getpid())
     try:
         if user:
             os.makedirs(_folder(user), exist_ok=True)
         with open(unfinished, "x", encoding="ascii") as file:
-            file.write(_LINE.format(_TEXT.format(folders)))
+            file.write(_LINE.format(start))
         os.replace(unfinished, path)
     except OSError as error:
         if os.path.exists(unfinished):

@@ -1,9 +1,12 @@
 """Loads the extension as ``_thread``, puts it where the interpreter's own was, and takes it out again."""
 
+# At the start of each process, with --site on: nothing is imported here that is not there by then. What
+# `importlib` is made of is, and itself it is not.
+import _frozen_importlib
+import _frozen_importlib_external
+import _imp
 import os
 import sys
-from importlib._bootstrap import module_from_spec
-from importlib.machinery import EXTENSION_SUFFIXES, ExtensionFileLoader, ModuleSpec, PathFinder
 
 OLDEST, NEWEST = (3, 9), (3, 15)
 
@@ -35,22 +38,27 @@ def _load():
                 *OLDEST, *NEWEST, sys.implementation.name, *sys.version_info[:3]
             )
         )
-    found = PathFinder.find_spec(_NAME, sys.modules[__package__].__path__)
+    found = _frozen_importlib_external.PathFinder.find_spec(_NAME, sys.modules[__package__].__path__)
     if found is None:
         raise Unusable(
             "the extension is missing for this interpreter: no _core{} in {}".format(
-                EXTENSION_SUFFIXES[0], os.path.dirname(__file__)
+                _imp.extension_suffixes()[0], os.path.dirname(__file__)
             )
         )
-    spec = ModuleSpec(
-        "_thread", ExtensionFileLoader("_thread", found.origin), origin=found.origin
-    )
+    loader = _frozen_importlib_external.ExtensionFileLoader("_thread", found.origin)
+    spec = _frozen_importlib.ModuleSpec("_thread", loader, origin=found.origin)
+    # What ours calls is looked up at once all the same, since it is linked so. What the C++ library calls, which
+    # comes with it, is not, and that is most of what there is to look up.
+    flags = sys.getdlopenflags()
+    sys.setdlopenflags(flags & ~os.RTLD_NOW | os.RTLD_LAZY)
     try:
-        module = module_from_spec(spec)
-        spec.loader.exec_module(module)
+        module = _frozen_importlib.module_from_spec(spec)
+        loader.exec_module(module)
     except Exception as error:
         # Whatever it is: a symbol that this interpreter has not, a name that its _thread has not.
         raise Unusable("its extension does not load: {}: {}".format(type(error).__name__, error))
+    finally:
+        sys.setdlopenflags(flags)
     return module
 
 
@@ -99,20 +107,25 @@ def stays_stock():
     return "underthread: {}; this process stays on Python's own _thread".format(obstacle)
 
 
+_obstacle_is_said = False
+
+
 def install_at_start():
-    """As ``install``, for what starts a process: one line on stderr says what is wrong."""
+    """As ``install``, for what starts a process: one line on stderr says what is wrong, and says it once."""
+    global _obstacle_is_said
     if is_active() or is_switched_off():
         return
     if not obstacle:
         replace()
-    elif sys.stderr is not None:
+    elif sys.stderr is not None and not _obstacle_is_said:
+        _obstacle_is_said = True
         sys.stderr.write(stays_stock() + "\n")
 
 
 def replace():
-    _exchange({id(theirs): ours for theirs, ours in reversed(_PAIRS)})
+    _exchange(_PAIRS)
     sys.modules["_thread"] = core
-    _join_both_kinds()
+    _threading_may_know_both_kinds()
 
 
 def uninstall():
@@ -129,70 +142,35 @@ def uninstall():
             "underthread cannot be uninstalled: _thread was underthread's before the package was "
             "loaded, so there is no other to put back"
         )
-    _exchange({id(ours): theirs for theirs, ours in reversed(_PAIRS)})
+    _exchange([(ours, theirs) for theirs, ours in _PAIRS])
     sys.modules["_thread"] = stock
-    _join_both_kinds()
+    _threading_may_know_both_kinds()
 
 
-def _exchange(replacements):
-    """Replaces, everywhere that it is a module's attribute, each object by what is to stand for its id.
+def _exchange(pairs):
+    """Replaces the first of each pair by the second, everywhere that it is a module's attribute.
 
     By identity, whatever the attribute is called: ``threading._start_new_thread``, ``functools.RLock``,
     ``_frozen_importlib._thread``.
     """
-    for name, module in list(sys.modules.items()):
-        if module is stock or module is core or not isinstance(module, type(sys)):
-            continue
-        # We know both by name.
-        if name.partition(".")[0] == __package__:
-            continue
-        # Not vars(module): a lazy module would load itself.
-        attributes = object.__getattribute__(module, "__dict__")
-        for name, value in list(attributes.items()):
-            replacement = replacements.get(id(value))
-            if replacement is not None:
-                attributes[name] = replacement
+    core._underthread.exchange(
+        [
+            # Not vars(module): a lazy module would load itself.
+            object.__getattribute__(module, "__dict__")
+            for name, module in list(sys.modules.items())
+            if isinstance(module, type(sys))
+            and module is not stock
+            and module is not core
+            # We know both by name.
+            and name.partition(".")[0] != __package__
+        ],
+        pairs,
+    )
 
 
-def _join_both_kinds():
-    """Lets a ``threading`` that may know threads of both kinds start and join both.
+def _threading_may_know_both_kinds():
+    # From 3.13 on that makes a difference to it; before, all was done with locks, and any lock will do.
+    if sys.modules.get("threading") is not None and hasattr(stock, "_shutdown"):
+        from underthread import _both_kinds
 
-    From 3.13 on it leaves to ``_thread`` to say, at the end, which threads are still to be waited for,
-    and each kind knows only its own. A Thread gets its handle when it is made, and only the kind that
-    made the handle can start it. Before, all of this was done with locks, and any lock will do.
-    """
-    threading = sys.modules.get("threading")
-    if threading is None or not hasattr(stock, "_shutdown"):
-        return
-    attributes = vars(threading)
-    for name, value in list(attributes.items()):
-        if value is stock._shutdown or value is core._shutdown:
-            attributes[name] = _shutdown
-        elif value is stock.start_joinable_thread or value is core.start_joinable_thread:
-            attributes[name] = _start_joinable_thread
-
-
-# One more for each thread that threading has started since it may know both kinds.
-_starts = 0
-
-
-def _start_joinable_thread(function, handle=None, daemon=True):
-    global _starts
-    _starts += 1
-    if isinstance(handle, stock._ThreadHandle):
-        kind = stock
-    elif isinstance(handle, core._ThreadHandle):
-        kind = core
-    else:
-        kind = sys.modules["_thread"]
-    return kind.start_joinable_thread(function, handle=handle, daemon=daemon)
-
-
-def _shutdown():
-    while True:
-        before = _starts
-        stock._shutdown()
-        core._shutdown()
-        # While it waited for one kind, a thread may have started one of the other.
-        if _starts == before:
-            return
+        _both_kinds.join()

@@ -20,7 +20,9 @@ def start():
     # Last: it may be a folder with much else in it.
     sys.path.append(folder)
     try:
-        import underthread._site
+        import underthread._install
+
+        underthread._install.install_at_start()
     except Exception as error:
         if sys.stderr is not None:
             sys.stderr.write(
