@@ -3,7 +3,7 @@
 
     measure.py BUILD [--rounds N] --output FILE
 
-Each work is a process of its own in each round. FILE gets one object; tables.py makes the table of it.
+Each work is a process of its own in each round; start.py is about processes. FILE gets one object; tables.py makes the table of it.
 """
 
 import argparse
@@ -45,7 +45,14 @@ def main():
                     row = json.loads(done.stdout)
                     found = values.setdefault(work, dict(work=row["work"], unit=row["unit"], ours=[], stock=[]))
                     found["ours" if ours else "stock"].append(row["value"])
-        runs.append(dict(python=name, rows=values))
+        # Two virtual environments that take turns themselves.
+        started = subprocess.run(
+            [path, HERE / "start.py", build / "python" / "underthread", str(20 * options.rounds)],
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        runs.append(dict(python=name, rows=values, start=json.loads(started.stdout)))
     options.output.write_text(json.dumps(dict(machine=machine(), rounds=options.rounds, runs=runs)))
 
 

@@ -33,6 +33,9 @@ GOALS = {
     "memory": (0.6, 0.6),
 }
 
+# ms that the .pth file adds to the start of a process.
+START_GOAL = 1.0
+
 
 def said(value, unit):
     if unit == "bytes":
@@ -58,6 +61,11 @@ def tables(measured):
             cells.append(f"{mark}{ratio:.2f}{mark} ({said(ours, row['unit'])})")
         wanted = f"{goal:g}" if goal == goal_of_new else f"{goal:g} ({goal_of_new:g})"
         table.add(runs[0]["rows"][work]["work"], wanted, *cells)
+    cells = []
+    for run in runs:
+        mark = "" if run["start"]["added_ms"] <= START_GOAL else "**"
+        cells.append(f"{mark}{run['start']['added_ms']:+.1f} ms{mark} ({run['start']['on_ms']:.1f} ms)")
+    table.add("start of the interpreter with `--site on`, beside without", f"{START_GOAL:+g} ms", *cells)
     yield str(table)
 
 
