@@ -3,7 +3,8 @@
 
     measure.py BUILD [--rounds N] --output FILE
 
-Each work is a process of its own in each round; start.py is about processes. FILE gets one object; tables.py makes the table of it.
+Each work is a process of its own in each round; start.py is about processes, and shares.py about where time goes.
+FILE gets one object; tables.py makes the tables of it.
 """
 
 import argparse
@@ -45,6 +46,16 @@ def main():
                     row = json.loads(done.stdout)
                     found = values.setdefault(work, dict(work=row["work"], unit=row["unit"], ours=[], stock=[]))
                     found["ours" if ours else "stock"].append(row["value"])
+        shares = {}
+        for ours in (False, True):
+            done = subprocess.run(
+                pythons.command(path, ours, HERE / "shares.py"),
+                check=True,
+                stdout=subprocess.PIPE,
+                text=True,
+                env=pythons.environment(build),
+            )
+            shares["ours" if ours else "stock"] = [json.loads(line) for line in done.stdout.splitlines()]
         # Two virtual environments that take turns themselves.
         started = subprocess.run(
             [path, HERE / "start.py", build / "python" / "underthread", str(20 * options.rounds)],
@@ -52,7 +63,7 @@ def main():
             stdout=subprocess.PIPE,
             text=True,
         )
-        runs.append(dict(python=name, rows=values, start=json.loads(started.stdout)))
+        runs.append(dict(python=name, rows=values, shares=shares, start=json.loads(started.stdout)))
     options.output.write_text(json.dumps(dict(machine=machine(), rounds=options.rounds, runs=runs)))
 
 

@@ -79,12 +79,11 @@ def main():
     lock = threading.Lock()
     acquire, release = lock.acquire, lock.release
 
-    def pair():
-        acquire()
-        release()
+    def five_pairs():
+        acquire(), release(), acquire(), release(), acquire(), release(), acquire(), release(), acquire(), release()
 
     nothing = per_turn(lambda: None)
-    one_call = (per_turn(pair) - nothing) / 2
+    one_call = (per_turn(five_pairs) - nothing) / 10
     for name, body in operations():
         count = calls(body)
         print(json.dumps(dict(work=name, ns=per_turn(body) - nothing, calls=count, in_calls=count * one_call)))

@@ -68,6 +68,20 @@ def tables(measured):
     table.add("start of the interpreter with `--site on`, beside without", f"{START_GOAL:+g} ms", *cells)
     yield str(table)
 
+    yield (
+        "Where the time goes: what an operation of `threading` or `queue` takes that nobody waits for, on ours, and how much "
+        "of that is in calls of locks; in brackets the same on the interpreter's own. The rest is their own Python code."
+    )
+    table = Table("operation", *(run["python"] for run in runs))
+    for number, first in enumerate(runs[0]["shares"]["ours"]):
+        cells = []
+        for run in runs:
+            ours, stock = (run["shares"][whose][number] for whose in ("ours", "stock"))
+            shares = [100 * row["in_calls"] / row["ns"] for row in (ours, stock)]
+            cells.append(f"{ours['ns']:.0f} ns, {shares[0]:.0f} % ({stock['ns']:.0f} ns, {shares[1]:.0f} %)")
+        table.add(first["work"], *cells)
+    yield str(table)
+
 
 def parts(files):
     return tables([json.loads(file.read_text()) for file in files])
