@@ -61,7 +61,7 @@ class Sleeper {
   std::thread thread_;
 };
 
-const auto wake_first = [](const Waiter*, bool) { return Choice::wake; };
+const auto wake_first = [](const Queue&) { return Choice::wake; };
 
 TEST(ParkingLot, UnparkOneWakesAParkedThread) {
   int key = 0;
@@ -78,8 +78,8 @@ TEST(ParkingLot, ARefusedThreadDoesNotSleep) {
   const auto no = [] { return false; };
   EXPECT_EQ(park(*current(), &key, no, wait), ParkEnd::refused);
   bool seen = true;
-  unpark_one(&key, [&](const Waiter* first, bool) {
-    seen = first != nullptr;
+  unpark_one(&key, [&](const Queue& queue) {
+    seen = queue.first != nullptr;
     return Choice::wake;
   });
   EXPECT_FALSE(seen);
@@ -103,9 +103,9 @@ TEST(ParkingLot, TheFirstToComeIsTheFirstToBeChosen) {
   for (std::size_t i = 0; i < sleepers.size(); ++i) {
     ThreadRecord* chosen = nullptr;
     bool others = false;
-    unpark_one(&key, [&](const Waiter* first, bool more) {
-      chosen = first->thread;
-      others = more;
+    unpark_one(&key, [&](const Queue& queue) {
+      chosen = queue.first->thread;
+      others = queue.more;
       return Choice::wake;
     });
     EXPECT_EQ(sleepers[i]->join(), ParkEnd::unparked) << i;
@@ -127,8 +127,8 @@ TEST(ParkingLot, WhoWaitsLongestComesFirstEvenIfItQueuedAgainLater) {
   }
   for (std::uint32_t i = 0; i < 5; ++i) {
     std::uint32_t token = 0;
-    unpark_one(&key, [&](const Waiter* first, bool) {
-      token = first->token;
+    unpark_one(&key, [&](const Queue& queue) {
+      token = queue.first->token;
       return Choice::wake;
     });
     EXPECT_EQ(token, i + 10);
@@ -149,8 +149,8 @@ TEST(ParkingLot, LeavingFromAnyPlaceKeepsTheOthersInOrder) {
     for (std::uint32_t i = 0; i < 4; ++i) {
       if (i == leaver) continue;
       std::uint32_t token = 99;
-      unpark_one(&key, [&](const Waiter* first, bool) {
-        token = first->token;
+      unpark_one(&key, [&](const Queue& queue) {
+        token = queue.first->token;
         return Choice::wake;
       });
       EXPECT_EQ(token, i);
@@ -164,7 +164,7 @@ TEST(ParkingLot, WhatIsHandedOverIsTold) {
   int key = 0;
   Sleeper sleeper(&key);
   ASSERT_TRUE(sleeper.is_parked());
-  unpark_one(&key, [](const Waiter*, bool) { return Choice::hand_over; });
+  unpark_one(&key, [](const Queue&) { return Choice::hand_over; });
   EXPECT_EQ(sleeper.join(), ParkEnd::handed_over);
 }
 
@@ -172,7 +172,7 @@ TEST(ParkingLot, LeavingTheFirstAloneWakesNobody) {
   int key = 0;
   Sleeper sleeper(&key);
   ASSERT_TRUE(sleeper.is_parked());
-  unpark_one(&key, [](const Waiter*, bool) { return Choice::leave; });
+  unpark_one(&key, [](const Queue&) { return Choice::leave; });
   EXPECT_FALSE(sleeper.is_done());
   EXPECT_EQ(unpark_all(&key), 1u);
   EXPECT_EQ(sleeper.join(), ParkEnd::unparked);
@@ -235,8 +235,8 @@ TEST(ParkingLot, AThreadThatWasChosenStaysChosenAndTheInterruptStaysPending) {
     ThreadRecord* record = sleeper.record();
     bool chosen = false;
     std::thread interrupter([&] { interrupt(*record); });
-    unpark_one(&key, [&](const Waiter* first, bool) {
-      chosen = first != nullptr;
+    unpark_one(&key, [&](const Queue& queue) {
+      chosen = queue.first != nullptr;
       return Choice::hand_over;
     });
     interrupter.join();
@@ -256,8 +256,8 @@ TEST(ParkingLot, AThreadWhoseTimeIsUpAsItIsChosenIsChosen) {
     });
     bool chosen = false;
     while (!chosen && end == ParkEnd::refused)
-      unpark_one(&key, [&](const Waiter* first, bool) {
-        chosen = first != nullptr;
+      unpark_one(&key, [&](const Queue& queue) {
+        chosen = queue.first != nullptr;
         return Choice::hand_over;
       });
     sleeper.join();

@@ -23,7 +23,8 @@
 //   parked             unlocked, and others besides the one just woken wait
 //   holder[|scoped]    locked, nobody waits
 //   holder..|parked    locked, somebody waits: release wakes the first; one that has waited for
-//                      1 ms is handed the lock, written here in its name before it wakes
+//                      1 ms is handed the lock, written here in its name before it wakes, unless
+//                      another was within the last 200 us
 //
 // A thread that we did not start gets its record at its first lock. The process can have 1,048,575
 // records in use at a time; a thread that needs one more throws `error`.

@@ -18,6 +18,9 @@ struct alignas(64) Bucket {
 constexpr int bucket_bits = 8;
 constinit std::array<Bucket, std::size_t{1} << bucket_bits> buckets{};
 
+/// See Queue. Each is guarded by its bucket, and not in it: it stays when nobody waits any more.
+constinit std::array<std::int64_t, std::size_t{1} << bucket_bits> handed_over_at{};
+
 std::uintptr_t number_of(const void* key) noexcept {
   return reinterpret_cast<std::uintptr_t>(key);
 }
@@ -155,13 +158,13 @@ WaitEnd pass_time(ThreadRecord& me, Wait& wait) noexcept {
                                                                     : WaitEnd::timed_out;
 }
 
-void unpark_one(const void* key, Callback<Choice(const Waiter* first, bool more)> choose) noexcept {
+void unpark_one(const void* key, Callback<Choice(const Queue& queue)> choose) noexcept {
   Bucket& bucket = bucket_of(key);
   ThreadRecord* chosen = nullptr;
   {
     Locked locked(bucket.mutex);
     Waiter* first = bucket.firsts.find(number_of(key));
-    const Choice choice = choose(first, first && first->next);
+    const Choice choice = choose({first, first && first->next, handed_over_at[bucket_number(key)]});
     if (!first || choice == Choice::leave) return;
     first->handed_over = choice == Choice::hand_over;
     dequeue(bucket, *first);

@@ -54,9 +54,17 @@ WaitEnd pass_time(ThreadRecord& me, Wait& wait) noexcept;
 /// What to do with the first waiter.
 enum class Choice : std::uint8_t { leave, wake, hand_over };
 
-/// Calls `choose` once, under the bucket of `key`, with the first waiter (null: nobody waits) and
-/// whether others wait for the same key behind it; then does as it says.
-void unpark_one(const void* key, Callback<Choice(const Waiter* first, bool more)> choose) noexcept;
+/// Who waits for a key, under its bucket.
+struct Queue {
+  const Waiter* first;  ///< null: nobody
+  bool more;            ///< others wait behind it
+  /// When a waiter was last handed what it waited for, of this key or one that shares its bucket.
+  /// ns of the monotonic clock; 0: never. For whoever chooses, who alone writes it.
+  std::int64_t& handed_over_at;
+};
+
+/// Calls `choose` once, under the bucket of `key`, then does as it says.
+void unpark_one(const void* key, Callback<Choice(const Queue& queue)> choose) noexcept;
 
 /// Wakes all who wait on `key`. @return how many
 std::size_t unpark_all(const void* key) noexcept;

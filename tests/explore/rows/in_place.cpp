@@ -32,15 +32,15 @@ underthread::Ident ident_of_thread(int number) {
 }
 
 void WaitOrder::require_kept(const underthread::Lock& lock, int threads) {
-  underthread::lot::unpark_one(&lock, [&](const underthread::lot::Waiter* first, bool) {
+  underthread::lot::unpark_one(&lock, [&](const underthread::lot::Queue& queue) {
     std::int64_t first_since = 0;
     std::int64_t oldest = 0;
-    for (int i = 0; first && i < threads; ++i) {
+    for (int i = 0; queue.first && i < threads; ++i) {
       const underthread::lot::ThreadRecord& record = record_of_thread(i);
       const bool waits = record.waits_for.load(std::memory_order_relaxed) == &lock;
       if (!waits || !record.waiter.queued) continue;
       if (since_[i] == 0) since_[i] = record.waiter.since;
-      if (&record.waiter == first) first_since = since_[i];
+      if (&record.waiter == queue.first) first_since = since_[i];
       if (oldest == 0 || since_[i] < oldest) oldest = since_[i];
     }
     require(first_since <= oldest, "the first in the queue is not who waits longest");

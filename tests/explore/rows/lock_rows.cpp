@@ -297,6 +297,26 @@ struct FirstInFirstOut : OneLock {
   void at_end() override { require_free(); }
 };
 
+// However long all have waited, the lock is not only handed on: between two hand-offs there are 200
+// microseconds in which whoever comes first takes it.
+struct HandOffsApart : OneLock {
+  std::int64_t releasing = 0;     // when the last release began
+  std::int64_t handed_after = 0;  // the last hand-off was not before; 0: there was none
+  HandOffsApart() { lock.acquire(); }
+  void thread(int number) override {
+    if (number != 0) {
+      lock.acquire();
+      if (record_of_thread(number).waiter.handed_over) {
+        require(handed_after == 0 || os::now() - handed_after >= 200'000, "handed on at once");
+        handed_after = releasing;
+      }
+    }
+    releasing = os::now();
+    lock.release();
+  }
+  void at_end() override { require_free(); }
+};
+
 // One who was woken and lost the lock to another waits again where it was.
 struct KeepsItsPlace : OneLock {
   WaitOrder order;
@@ -414,6 +434,13 @@ constexpr RowInfo rows[] = {
      .threads = 3,
      .make = make<FirstInFirstOut>,
      .may = {.time_outs = 0, .jumps = 1}},
+    {.name = "lock-hand-offs-apart",
+     .what = "two have waited for a millisecond, and a third",
+     .threads = 4,
+     .make = make<HandOffsApart>,
+     .may = {.time_outs = 0, .jumps = 1},
+     .bound = 2,
+     .stale_bound = 1},
     {.name = "lock-keeps-its-place",
      .what = "woken, overtaken, and waiting again",
      .threads = 4,

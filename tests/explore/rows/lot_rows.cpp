@@ -17,7 +17,7 @@ struct Gate {
         record_of_thread(number), this, [this] { return open == 0; }, wait);
   }
   void let_in() {
-    lot::unpark_one(this, [this](const lot::Waiter*, bool) {
+    lot::unpark_one(this, [this](const lot::Queue&) {
       open = 1;
       return lot::Choice::wake;
     });
@@ -97,9 +97,9 @@ struct UnparkAll : Row {
       return;
     }
     std::size_t first = 0;
-    lot::unpark_one(&gate, [&](const lot::Waiter* waiter, bool) {
+    lot::unpark_one(&gate, [&](const lot::Queue& queue) {
       gate.open = 1;
-      first = waiter != nullptr;
+      first = queue.first != nullptr;
       return lot::Choice::wake;
     });
     woken[waiters] = -static_cast<int>(first + lot::unpark_all(&gate));
