@@ -83,14 +83,14 @@ def python(*files):
         (run for file in files for run in json.loads(file.read_text())["runs"]), key=lambda run: version(run["python"])
     )
     columns = 3
-    works = list(runs[0]["rows"])
+    works = list(dict.fromkeys(work for run in runs for work in run["rows"]))
     lines = -(-len(works) // columns)
     figure, panels = plt.subplots(lines, columns, figsize=(9, 0.5 + lines * (0.55 + 0.2 * len(runs))), sharex=True)
     for panel in panels.flat[len(works) :]:
         panel.set_visible(False)
-    names = [run["python"] for run in runs]
     for panel, work in zip(panels.flat, works):
-        rows = [run["rows"][work] for run in runs]
+        names = [run["python"] for run in runs if work in run["rows"]]
+        rows = [run["rows"][work] for run in runs if work in run["rows"]]
         ratios = [median(row, "ours") / median(row, "stock") for row in rows]
         panel.barh(names, ratios, color=[OURS if ratio <= 1 else "#7f8c8d" for ratio in ratios], height=0.7)
         panel.axvline(1, color="#222", linewidth=0.8)
@@ -100,8 +100,6 @@ def python(*files):
         panel.tick_params(labelsize=7)
         for number, ratio in enumerate(ratios):
             panel.text(min(ratio, 1.7) + 0.03, number, f"{ratio:.2f}", va="center", fontsize=6)
-        if panel not in panels[:, 0]:
-            panel.set_yticklabels([])
     figure.tight_layout()
     return "performance-pythons.svg"
 

@@ -81,7 +81,7 @@ def with_rlock():
     return per_turn(body, 500_000)
 
 
-@work("the same, held already")
+@work("`with rlock: pass`, held already")
 def with_rlock_again():
     lock = threading.RLock()
 
@@ -120,7 +120,7 @@ def timed():
     return per_turn(body, 300_000)
 
 
-@work("two threads, two locks, to and fro")
+@work("two threads to and fro, by two locks")
 def ping_pong_locks():
     def body(turns):
         a, b = threading.Lock(), threading.Lock()
@@ -142,7 +142,7 @@ def ping_pong_locks():
     return per_turn(body, 3_000)
 
 
-@work("the same with two Events")
+@work("two threads to and fro, by two Events")
 def ping_pong_events():
     def body(turns):
         a, b = threading.Event(), threading.Event()
@@ -164,7 +164,7 @@ def ping_pong_events():
     return per_turn(body, 2_000)
 
 
-@work("the same with one Condition")
+@work("two threads to and fro, by one Condition")
 def ping_pong_condition():
     def body(turns):
         condition = threading.Condition()
@@ -202,7 +202,7 @@ def queue_1():
     return per_turn(lambda turns: through_a_queue(1, turns), 20_000)
 
 
-@work("the same, 4 to 4")
+@work("an item through a `queue.Queue`, 4 to 4")
 def queue_4():
     return per_turn(lambda turns: through_a_queue(4, turns), 20_000)
 
@@ -250,9 +250,46 @@ def fairness_2():
     return worst_wait(2)
 
 
-@work("the same, 4 threads")
+@work("longest of all waits, 4 threads, lock held 50 us")
 def fairness_4():
     return worst_wait(4)
+
+
+def in_parallel(threads, one_lock):
+    """ns between two acquisitions, whoever's."""
+
+    def body(turns):
+        shared = threading.Lock()
+
+        def take():
+            lock = shared if one_lock else threading.Lock()
+            for _ in range(turns // threads):
+                with lock:
+                    pass
+
+        in_threads(*[take] * threads)
+
+    return per_turn(body, 200_000)
+
+
+# Where there is a GIL, one thread has its turn.
+if not getattr(sys, "_is_gil_enabled", lambda: True)():
+
+    @work("2 threads take one lock")
+    def one_lock_2():
+        return in_parallel(2, True)
+
+    @work("8 threads take one lock")
+    def one_lock_8():
+        return in_parallel(8, True)
+
+    @work("2 threads take a lock each")
+    def lock_each_2():
+        return in_parallel(2, False)
+
+    @work("8 threads take a lock each")
+    def lock_each_8():
+        return in_parallel(8, False)
 
 
 def resident():

@@ -197,5 +197,30 @@ class Locks(Tables):
         self.assertEqual((done.returncode, done.stderr), (1, "tables.py: also needs waiters.json\n"))
 
 
+class Pythons(Tables):
+    def test_newer_interpreters_have_goals_of_their_own_and_a_work_may_be_missing(self):
+        def run(python, works, added):
+            rows = {work: dict(work=title, unit="ns", ours=ours, stock=stock) for work, title, ours, stock in works}
+            shares = [dict(work="an operation", ns=200, calls=2, in_calls=50)]
+            start = dict(added_ms=added, on_ms=12)
+            return dict(python=python, rows=rows, start=start, shares=dict(ours=shares, stock=shares))
+
+        memory = ("memory", "memory", [50], [100])
+        runs = [
+            run("3.14.1", [("acquire_release", "a pair", [80, 90, 70], [100]), memory], 1.5),
+            run("3.9.18", [("acquire_release", "a pair", [80], [100]), memory], 0.5),
+            run("3.13.15t", [("one_lock_2", "2 threads take one lock", [120], [100]), memory], 1.0),
+        ]
+        done = self.run_tables("python", {"python.json": json.dumps(dict(machine="a machine", rounds=3, runs=runs))})
+        self.assertShown(
+            done,
+            ("work", r"wanted \(from 3\.14 on\)", r"3\.9\.18", r"3\.13\.15t", r"3\.14\.1"),
+            ("a pair", r"0\.65 \(1\)", r"\*\*0\.80\*\* \(80 ns\)", "–", r"0\.80 \(80 ns\)"),
+            ("2 threads take one lock", "1", "–", r"\*\*1\.20\*\* \(120 ns\)", "–"),
+            (".*", r"\+1 ms", r"\+0\.5 ms \(12\.0 ms\)", r"\+1\.0 ms \(12\.0 ms\)", r"\*\*\+1\.5 ms\*\* \(12\.0 ms\)"),
+            ("an operation", *[r"200 ns, 25 % \(200 ns, 25 %\)"] * 3),
+        )
+
+
 if __name__ == "__main__":
     unittest.main()
