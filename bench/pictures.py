@@ -96,7 +96,7 @@ def python(*files):
         panel.axvline(1, color="#222", linewidth=0.8)
         panel.set_title(rows[0]["work"].replace("`", ""), fontsize=7)
         panel.set_xlim(0, 2)
-        panel.invert_yaxis()
+        panel.set_ylim(len(runs) - 0.5, -0.5)
         panel.tick_params(labelsize=7)
         for number, ratio in enumerate(ratios):
             panel.text(min(ratio, 1.7) + 0.03, number, f"{ratio:.2f}", va="center", fontsize=6)

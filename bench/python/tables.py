@@ -77,6 +77,7 @@ def tables(measured):
         cells.append(f"{mark}{run['start']['added_ms']:+.1f} ms{mark} ({run['start']['on_ms']:.1f} ms)")
     table.add("start of the interpreter with `--site on`, beside without", f"{START_GOAL:+g} ms", *cells)
     yield str(table)
+    yield "![Ours beside the interpreter's own, work by work](performance-pythons.svg)"
 
     yield (
         "Where the time goes: what an operation of `threading` or `queue` takes that nobody waits for, on ours, and how much "
