@@ -5,7 +5,7 @@
 // Two threads that take turns, each on its own processor, can go on without sleeping; but if both
 // sleep each time, neither looks for long enough to find that out. So now and then a thread looks
 // as long as it may, ever more rarely while that is in vain. A hand-off between two threads, a
-// processor each, so takes 0.2 us, and 44 us where each sleeps (`script/bench locks`).
+// processor each, so takes 0.3 us, and 20 to 50 where each sleeps (`script/bench locks`).
 #pragma once
 
 #include <algorithm>
