@@ -14,8 +14,8 @@ namespace {
 constexpr std::int64_t fair_after = 1'000'000;
 
 /// But not so soon after another was handed it: ns. Where so many wait that each has waited for
-/// that long when its turn comes, the lock would only be handed on, from wake-up to wake-up. Seen
-/// with 32 threads where 250 us were long enough: a fortieth of the throughput; never with this.
+/// that long when its turn comes, the lock would only be handed on, from wake-up to wake-up: 128
+/// threads that do nothing else had 0.28 of std::mutex's throughput without this, 3.1 with it.
 constexpr std::int64_t fair_again_after = 200'000;
 
 }  // namespace
