@@ -2,8 +2,9 @@
 // else, until somebody says that it is enough.
 //
 // Until: a signal that comes between a thread's last look around and its system call ends nothing.
-// So its handler, in the thread itself, sets a timer for the next one, with growing pauses. A
-// thread that has the signal blocked is left in peace, since there is no handler to set one.
+// So with the first a timer is set for the next one, and its handler, in the thread itself, sets it
+// anew, with growing pauses. Where the handler does not run, the timer goes on by itself each 100
+// ms. A thread that has the signal blocked takes none of them.
 #pragma once
 
 #include <atomic>

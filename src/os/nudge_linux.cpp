@@ -173,9 +173,10 @@ void Nudge::pause_and_nudge() noexcept {
 
 void Nudge::begin() noexcept {
   if (!enter()) return;
-  is_set_.store(true, std::memory_order_relaxed);
   pauses_.store(0, std::memory_order_relaxed);
-  // The handler sets the timer for the next one.
+  // Before it is sent, since its handler may be what stops the timer. Not left to the handler
+  // alone: a signal can be taken without it (sigwait, what hosts the program).
+  set_timer(pauses[0], false);
   syscall(SYS_tgkill, getpid(), static_cast<pid_t>(native_id_.load(std::memory_order_relaxed)),
           signum_.load(std::memory_order_relaxed));
   leave();
