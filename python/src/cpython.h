@@ -142,17 +142,47 @@ inline bool seconds_to_nanoseconds(PyObject* seconds, std::int64_t& nanoseconds)
   return true;
 }
 
-/// A state for the thread that this is, which needs no GIL for it; null: no memory.
-#if PY_VERSION_HEX >= 0x030B0000 && PY_VERSION_HEX < 0x030C0000
-// 3.11's PyThreadState_New does not look whether it got one, and crashes.
-inline PyThreadState* new_thread_state(PyInterpreterState* interpreter) {
+#if UNDERTHREAD_HAS_GIL
+// A new thread's state is made by its starter, which has the GIL: so no end of the interpreter can
+// come before it, and errors are the starter's. The interpreter does the same, by functions that it
+// keeps to itself from 3.12 on; there PyThreadState_New leaves to PyEval_AcquireThread what belongs
+// to the thread that it runs in, but for its numbers.
+
+#if PY_VERSION_HEX < 0x030B0000
+extern "C" void _PyThreadState_Init(PyThreadState*);
+#endif
+
+/// A state for a thread that is to be started; null: no memory. Until its `thread_id` is set, with
+/// the same GIL, it is nobody's: what is sent to the starter is not to be found there.
+inline PyThreadState* make_thread_state(PyInterpreterState* interpreter) {
+#if PY_VERSION_HEX < 0x030C0000
   PyThreadState* const state = _PyThreadState_Prealloc(interpreter);
-  if (state) _PyThreadState_SetCurrent(state);
+#else
+  PyThreadState* const state = PyThreadState_New(interpreter);
+#endif
+  if (state) state->thread_id = 0;
   return state;
 }
-#else
-inline PyThreadState* new_thread_state(PyInterpreterState* interpreter) {
-  return PyThreadState_New(interpreter);
+
+/// Takes the GIL with it, in the thread that it was made for. Nothing of it is touched before: the
+/// interpreter may have ended meanwhile, and then this does not return.
+inline void acquire_with_new_state(PyThreadState* state) {
+  PyEval_AcquireThread(state);
+#if PY_VERSION_HEX >= 0x030B0000
+  state->native_thread_id = PyThread_get_thread_native_id();
+#endif
+  // What PyGILState_Ensure finds.
+#if PY_VERSION_HEX < 0x030B0000
+  _PyThreadState_Init(state);
+#elif PY_VERSION_HEX < 0x030C0000
+  _PyThreadState_SetCurrent(state);
+#endif
+}
+
+/// There is no such thread after all. Needs the GIL.
+inline void discard_thread_state(PyThreadState* state) {
+  PyThreadState_Clear(state);
+  PyThreadState_Delete(state);
 }
 #endif
 

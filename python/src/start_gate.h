@@ -1,10 +1,10 @@
 // StartGate: lets no thread begin to exist once the interpreter has begun to end.
 //
-// A new thread makes its thread state itself. Where there is a GIL the starter keeps that until
-// then, and the end cannot begin in between. A free-threaded interpreter may have to stop all
-// threads for a new thread state, the starter too, so there the end waits for the starts that are
-// under way: before it goes on from the functions of `atexit`, and no start comes after. Without
-// it, a thread state is made of an interpreter that is gone.
+// Where there is a GIL the starter has it until the new thread has a thread state, and the end
+// cannot begin in between. A free-threaded interpreter may have to stop all threads for a new
+// thread state, which the new thread makes, so there the end waits for the starts that are under
+// way: before it goes on from the functions of `atexit`, and no start comes after. Without it, a
+// thread state is made of an interpreter that is gone.
 #pragma once
 
 #include <atomic>

@@ -19,6 +19,7 @@
 namespace underthread::python {
 namespace {
 
+#if !UNDERTHREAD_HAS_GIL
 /// Where parent and child meet: on the parent's stack, which stays until `decided`. The child's
 /// setting of that is the last that it does with it.
 struct Meeting {
@@ -26,9 +27,10 @@ struct Meeting {
   Latch decided;    ///< the child has a thread state, or could not make one
   bool has_state = false;
 };
+#endif
 
-/// What a new thread needs. Made by the parent; the child owns it from the moment that it has a
-/// thread state, and frees it once it is attached to the interpreter.
+/// What a new thread needs. Made by the parent; the child owns it once it has a thread state, or
+/// the GIL, and frees it then.
 struct Start {
   PyObject* module;
   PyObject* function;
@@ -37,7 +39,11 @@ struct Start {
   PyInterpreterState* interpreter;
   ThreadHandle* handle;  ///< null: the thread has none. A reference, the child's
   PyObject* beginning;   ///< null: the starter does not wait until it has begun
-  Meeting* meeting;
+#if UNDERTHREAD_HAS_GIL
+  PyThreadState* state = nullptr;
+#else
+  Meeting* meeting = nullptr;
+#endif
 };
 
 void drop(Start* start) {
@@ -49,12 +55,85 @@ void drop(Start* start) {
   delete start;
 }
 
+// How the child comes to its thread state. `attach` is the child's, the others are the parent's.
+
+#if UNDERTHREAD_HAS_GIL
+
+// The parent makes it, as the interpreter does, and keeps the GIL until all is done that it does
+// for the start. A child that has the GIL so finds it done, and neither waits for the other.
+// Before, the child made it and the parent waited: one hand-off more.
+
+/// Calls `begin_thread`, which sets `ident` or throws where there is no thread. False: there is
+/// none, a Python error is set, and `start` is the caller's.
+template <class Begin>
+bool begin_with_state(ModuleState& state, Start& start, const Ident& ident, Begin begin_thread) {
+  start.state = make_thread_state(start.interpreter);
+  if (!start.state) {
+    PyErr_NoMemory();
+    return false;
+  }
+  if (raises(begin_thread)) {
+    discard_thread_state(start.state);
+    return false;
+  }
+  start.state->thread_id = ident;
+  // Counted before it can end.
+  state.threads.fetch_add(1, std::memory_order_relaxed);
+  return true;
+}
+
+/// False: it could not, and is to touch nothing more.
+bool attach(Start* start) {
+  acquire_with_new_state(start->state);
+  return true;
+}
+
+#else
+
+// The child makes it, since it belongs to the thread that makes it from the first moment. That may
+// have to stop all threads, so the parent waits detached; the gate keeps the interpreter's end
+// away.
+
 /// Waits, not to be interrupted, for what is sure to come. Both sides have a record: the parent has
 /// started a thread, and the child is one.
 void wait_for(Latch& latch) {
   lot::Wait wait;
   latch.wait(*lot::current(), wait);
 }
+
+template <class Begin>
+bool begin_with_state(ModuleState& state, Start& start, const Ident&, Begin begin_thread) {
+  Meeting meeting;
+  start.meeting = &meeting;
+  if (raises(begin_thread)) {
+    state.starts.leave();
+    return false;
+  }
+  // Counted before it can end.
+  state.threads.fetch_add(1, std::memory_order_relaxed);
+  meeting.announced.set();
+  without_gil([&] { wait_for(meeting.decided); });
+  if (meeting.has_state) return true;
+  state.threads.fetch_sub(1, std::memory_order_relaxed);
+  PyErr_NoMemory();
+  return false;
+}
+
+bool attach(Start* start) {
+  Meeting* const meeting = start->meeting;
+  // Whoever joins looks into the handle as soon as this thread has run.
+  wait_for(meeting->announced);
+  PyThreadState* const state = PyThreadState_New(start->interpreter);
+  meeting->has_state = state != nullptr;
+  state_of(start->module).starts.leave();
+  // After this `start` is ours, or not to be touched.
+  meeting->decided.set();
+  if (!state) return false;
+  PyEval_AcquireThread(state);
+  return true;
+}
+
+#endif
 
 // A handle's part in a thread's life.
 #if UNDERTHREAD_HAS_SENTINEL
@@ -76,27 +155,20 @@ void end(ThreadHandle* handle) {
 }
 void begin(Start* start, void (*run)(Start*), Ident& ident) {
   const auto child = [start, run] { run(start); };
-  if (start->handle)
+  if (start->handle) {
     start->handle->start(child);
-  else
+    ident = start->handle->ident();
+  } else {
     ident = underthread::start_new_thread(child);
+  }
 }
 #endif
 
 // Ends by returning or, when the interpreter ends first, by being unwound wherever it takes the
 // GIL or by sleeping there for ever: nothing here has a destructor.
 void run(Start* start) {
-  Meeting* const meeting = start->meeting;
   ThreadHandle* const handle = start->handle;
-  // Whoever joins looks into the handle as soon as this thread has run.
-  wait_for(meeting->announced);
-  PyThreadState* const state = new_thread_state(start->interpreter);
-  meeting->has_state = state != nullptr;
-  state_of(start->module).starts.leave();
-  // After this `start` is ours, or not to be touched.
-  meeting->decided.set();
-  if (!state) return;
-  PyEval_AcquireThread(state);
+  if (!attach(start)) return;
 
   PyObject* const result = PyObject_Call(start->function, start->arguments, start->keywords);
   Py_XDECREF(result);
@@ -107,7 +179,7 @@ void run(Start* start) {
   state_of(start->module).threads.fetch_sub(1, std::memory_order_relaxed);
   forget_inbox(state_of(start->module));
   drop(start);
-  PyThreadState_Clear(state);
+  PyThreadState_Clear(PyThreadState_Get());
   PyThreadState_DeleteCurrent();
   end(handle);
 }
@@ -115,7 +187,7 @@ void run(Start* start) {
 /// Starts a thread that calls `function`. False: a Python error is set.
 /// @param handle     null: none; else a reference, which goes to the thread
 /// @param beginning  null: none; else the thread gets one more reference
-/// @param ident      set to the thread's, where it has no handle
+/// @param ident      set to the thread's
 bool launch(PyObject* module, PyObject* function, PyObject* positional, PyObject* keywords,
             ThreadHandle* handle, PyObject* beginning, Ident& ident) {
   ModuleState& state = state_of(module);
@@ -132,40 +204,19 @@ bool launch(PyObject* module, PyObject* function, PyObject* positional, PyObject
     give_up(handle);
     return false;
   }
-  Meeting meeting;
-  Start* const start = new (std::nothrow) Start{Py_NewRef(module),        Py_NewRef(function),
-                                                Py_NewRef(positional),    Py_XNewRef(keywords),
-                                                PyInterpreterState_Get(), handle,
-                                                Py_XNewRef(beginning),    &meeting};
+  Start* const start = new (std::nothrow)
+      Start{Py_NewRef(module),    Py_NewRef(function),      Py_NewRef(positional),
+            Py_XNewRef(keywords), PyInterpreterState_Get(), handle,
+            Py_XNewRef(beginning)};
   if (!start) {
     state.starts.leave();
     PyErr_NoMemory();
     give_up(handle);
     return false;
   }
-  if (raises([&] { begin(start, run, ident); })) {
-    state.starts.leave();
-    drop(start);
-    give_up(handle);
-    return false;
-  }
-  // Counted before it can end.
-  state.threads.fetch_add(1, std::memory_order_relaxed);
-  meeting.announced.set();
-  // Where there is a GIL the parent waits for the child with it, on purpose: so the interpreter
-  // cannot begin to end between the start and the child's thread state, and the child needs no GIL
-  // to get there. Where there is none, a new thread state may have to stop all threads, and the
-  // parent must let itself be stopped; the gate keeps the end away.
-#if UNDERTHREAD_HAS_GIL
-  wait_for(meeting.decided);
-#else
-  without_gil([&] { wait_for(meeting.decided); });
-#endif
-  if (meeting.has_state) return true;
-  state.threads.fetch_sub(1, std::memory_order_relaxed);
+  if (begin_with_state(state, *start, ident, [&] { begin(start, run, ident); })) return true;
   drop(start);
-  end(handle);
-  PyErr_NoMemory();
+  give_up(handle);
   return false;
 }
 
