@@ -90,6 +90,36 @@ TEST(Lock, AnyKindOfHoldMayBeEndedByEitherName) {
   EXPECT_FALSE(lock.locked());
 }
 
+TEST(Lock, TheFastPathsLeaveWhatIsNotTheirsAsItIs) {
+  Lock lock;
+  EXPECT_FALSE(lock.release_fast(Hold::bare)) << "nobody holds it";
+  std::thread([&] {  // a thread without a record of its own
+    EXPECT_FALSE(lock.acquire_fast(Hold::bare));
+    EXPECT_FALSE(lock.release_fast(Hold::scoped));
+  })
+      .join();
+  EXPECT_FALSE(lock.locked());
+
+  ASSERT_TRUE(lock.acquire(false));
+  EXPECT_FALSE(lock.acquire_fast(Hold::bare)) << "it is held";
+  EXPECT_FALSE(lock.release_fast(Hold::scoped)) << "it is not held so";
+  Thread([&] { EXPECT_FALSE(lock.release_fast(Hold::bare)) << "another holds it"; }).join();
+  EXPECT_TRUE(lock.is_mine());
+  EXPECT_TRUE(lock.release_fast(Hold::bare));
+  EXPECT_TRUE(lock.acquire_fast(Hold::scoped));
+  EXPECT_TRUE(lock.is_mine());
+
+  Thread waiter([&] {
+    lock.lock();
+    lock.unlock();
+  });
+  ASSERT_TRUE(eventually_waits(waiter));
+  EXPECT_FALSE(lock.release_fast(Hold::scoped)) << "somebody waits, and has to be woken";
+  EXPECT_TRUE(lock.is_mine());
+  lock.give_up(Hold::scoped);
+  waiter.join();
+}
+
 TEST(Lock, AReleaseWakesAWaiter) {
   Lock lock;
   lock.acquire();

@@ -100,11 +100,28 @@ TEST(RLock, CanBeLetGoWhollyAndTakenBackAsConditionWaitDoes) {
   lock.release();
 }
 
+TEST(RLock, TheFastPathTakesWhatIsFreeOrHeldHereAndNothingElse) {
+  RLock lock;
+  std::thread([&] { EXPECT_FALSE(lock.acquire_fast()); }).join();  // it has no record of its own
+  EXPECT_FALSE(lock.locked());
+  get_native_id();  // from here on this thread has one
+  EXPECT_TRUE(lock.acquire_fast());
+  EXPECT_TRUE(lock.acquire_fast());
+  EXPECT_EQ(lock.count(), 2u);
+  Thread([&] { EXPECT_FALSE(lock.acquire_fast()); }).join();
+  EXPECT_EQ(lock.count(), 2u);
+  EXPECT_TRUE(lock.is_mine());
+  lock.release();
+  lock.release();
+  EXPECT_FALSE(lock.locked());
+}
+
 TEST(RLock, MoreHoldsThanItCanCountAreRefused) {
   RLock lock;
   lock.acquire_restore(4'294'967'295u);
   EXPECT_EQ(text_of<std::overflow_error>([&] { lock.acquire(); }),
             "Internal lock count overflowed");
+  EXPECT_FALSE(lock.acquire_fast());
   EXPECT_EQ(lock.count(), 4'294'967'295u);
   EXPECT_EQ(lock.release_save(), 4'294'967'295u);
 }

@@ -82,8 +82,7 @@ class Lock {
   // thrown. Waits end only as the name says.
 
   void lock() {
-    lot::ThreadHead* me = lot::this_thread;
-    if (!me || !take(me->holder | scoped)) lock_until(lot::never);
+    if (!acquire_fast(Hold::scoped)) lock_until(lot::never);
   }
   /// @throws error "release unlocked lock"
   void unlock() { give_up(Hold::scoped); }
@@ -106,9 +105,7 @@ class Lock {
     // A failing compare-and-swap takes the holder's cache line away, so it is looked at first.
     // relaxed: one that fails says nothing of what was done under the lock.
     if (locked()) return false;
-    lot::ThreadHead* me = lot::this_thread;
-    if (me && take(me->holder | static_cast<std::uint32_t>(hold))) return true;
-    return try_acquire_slow(hold);
+    return acquire_fast(hold) || try_acquire_slow(hold);
   }
 
   /// Takes the lock or waits for it as `wait` says. Delivers no interrupt: `interrupted` means that
@@ -119,14 +116,26 @@ class Lock {
   /// wrong guess costs time, nothing else.
   /// @throws error "release unlocked lock"
   void give_up(Hold expected) {
+    if (!release_fast(expected)) release_slow();
+  }
+
+  /// Takes the lock if one compare-and-swap does it: it is unlocked, nobody waits, and the calling
+  /// thread has a record. False says only that the others here have to do it.
+  bool acquire_fast(Hold hold) noexcept {
+    lot::ThreadHead* me = lot::this_thread;
+    return me && take(me->holder | static_cast<std::uint32_t>(hold));
+  }
+
+  /// Unlocks if one compare-and-swap does it: the calling thread holds it as `expected`, and nobody
+  /// waits. False says only that `give_up` has to do it.
+  bool release_fast(Hold expected) noexcept {
     lot::ThreadHead* me = lot::this_thread;
     // A thread without a record holds nothing: `scoped` alone is what no lock's word ever is.
     std::uint32_t mine = me ? me->holder | static_cast<std::uint32_t>(expected) : scoped;
     // release: what was done under the lock is seen by whoever takes it next (their acquire).
     // One compare-and-swap and no load before it: a load costs a third of the uncontended pair.
-    if (!word_.compare_exchange_strong(mine, 0, std::memory_order_release,
-                                       std::memory_order_relaxed))
-      release_slow();
+    return word_.compare_exchange_strong(mine, 0, std::memory_order_release,
+                                         std::memory_order_relaxed);
   }
 
   /// True when the calling thread acquired it and nobody has released it since.

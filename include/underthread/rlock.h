@@ -64,10 +64,13 @@ class RLock {
   /// @throws std::overflow_error as `acquire`
   bool enter() {
     if (!lock_.is_mine()) return lock_.try_acquire(Hold::scoped) && hold_once();
-    const std::uint32_t count = count_.load(std::memory_order_relaxed);
-    if (count == std::numeric_limits<std::uint32_t>::max()) refuse_overflow();
-    count_.store(count + 1, std::memory_order_relaxed);
+    if (!hold_again()) refuse_overflow();
     return true;
+  }
+  /// As Lock::acquire_fast, and also where the calling thread holds it already.
+  bool acquire_fast() noexcept {
+    if (lock_.is_mine()) return hold_again();
+    return lock_.acquire_fast(Hold::scoped) && hold_once();
   }
   lot::WaitEnd acquire(lot::Wait& wait);
   /// Unlocks however often it is held and returns that number, for `acquire_restore` (Python:
@@ -86,6 +89,12 @@ class RLock {
   bool lock_until(std::int64_t moment);
   bool hold_once() noexcept {
     count_.store(1, std::memory_order_relaxed);
+    return true;
+  }
+  bool hold_again() noexcept {
+    const std::uint32_t count = count_.load(std::memory_order_relaxed);
+    if (count == std::numeric_limits<std::uint32_t>::max()) return false;
+    count_.store(count + 1, std::memory_order_relaxed);
     return true;
   }
   [[noreturn]] static void refuse_release();
