@@ -57,8 +57,8 @@ LockObject* object(PyObject* self) {
   return reinterpret_cast<LockObject*>(self);
 }
 
-PyObject* acquire_as(Hold hold, LockObject* self, PyObject* const* arguments, Py_ssize_t positional,
-                     PyObject* names) {
+PyObject* acquire_slow(Hold hold, LockObject* self, PyObject* const* arguments,
+                       Py_ssize_t positional, PyObject* names) {
   std::int64_t patience;
   if (!parse_acquire(arguments, positional, names, patience)) return nullptr;
 
@@ -78,12 +78,25 @@ PyObject* acquire_as(Hold hold, LockObject* self, PyObject* const* arguments, Py
   return PyBool_FromLong(acquired);
 }
 
+/// acquire() of a free lock and acquire(False) of a held one are most of all calls, and are
+/// answered here: no parser, nothing that throws, and so none of the frame that both need.
+PyObject* acquire_as(Hold hold, LockObject* self, PyObject* const* arguments, Py_ssize_t positional,
+                     PyObject* names) {
+  if (positional == 0 && !names && self->lock.acquire_fast(hold)) {
+    self->note(true);
+    Py_RETURN_TRUE;
+  }
+  if (positional == 1 && !names && arguments[0] == Py_False && self->lock.locked()) Py_RETURN_FALSE;
+  return acquire_slow(hold, self, arguments, positional, names);
+}
+
 PyObject* release_as(Hold expected, LockObject* self) {
   if (locked_is_a_flag && !self->flag) {
     PyErr_SetString(PyExc_RuntimeError, "release unlocked lock");
     return nullptr;
   }
-  if (raises([&] { self->lock.give_up(expected); })) return nullptr;
+  if (!self->lock.release_fast(expected) && raises([&] { self->lock.give_up(expected); }))
+    return nullptr;
   self->note(false);
   Py_RETURN_NONE;
 }

@@ -28,8 +28,8 @@ RLockObject* object(PyObject* self) {
   return reinterpret_cast<RLockObject*>(self);
 }
 
-PyObject* acquire(PyObject* self, PyObject* const* arguments, Py_ssize_t positional,
-                  PyObject* names) {
+PyObject* acquire_slow(PyObject* self, PyObject* const* arguments, Py_ssize_t positional,
+                       PyObject* names) {
   std::int64_t patience;
   if (!parse_acquire(arguments, positional, names, patience)) return nullptr;
 
@@ -45,6 +45,13 @@ PyObject* acquire(PyObject* self, PyObject* const* arguments, Py_ssize_t positio
   return PyBool_FromLong(acquired);
 }
 
+// As with a Lock: what most calls ask for needs neither the parser nor anything that throws.
+PyObject* acquire(PyObject* self, PyObject* const* arguments, Py_ssize_t positional,
+                  PyObject* names) {
+  if (positional == 0 && !names && object(self)->lock.acquire_fast()) Py_RETURN_TRUE;
+  return acquire_slow(self, arguments, positional, names);
+}
+
 #if UNDERTHREAD_WITH_IS_STRICT
 PyObject* enter(PyObject* self, PyObject*) {
   return acquire(self, nullptr, 0, nullptr);
@@ -54,7 +61,13 @@ constexpr auto enter = acquire;
 #endif
 
 PyObject* release(PyObject* self, PyObject*) {
-  if (raises([&] { object(self)->lock.release(); })) return nullptr;
+  RLock& lock = object(self)->lock;
+  // Its holder's is never refused.
+  if (!lock.is_mine()) {
+    raises([&lock] { lock.release(); });
+    return nullptr;
+  }
+  lock.release();
   Py_RETURN_NONE;
 }
 
