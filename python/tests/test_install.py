@@ -38,6 +38,18 @@ class Install(unittest.TestCase):
         )
         self.assertEqual(out, "True True True True True True True\n[1, 2]\n")
 
+    def test_the_extension_needs_no_cxx_library_of_the_system(self):
+        out = run(
+            """
+            import underthread
+            with open("/proc/self/maps") as file:
+                maps = file.read()
+            print("/underthread/_core." in maps, "libstdc++" in maps)
+            """,
+            STOCK,
+        )
+        self.assertEqual(out, "True False\n")
+
     def test_what_is_only_equal_stays(self):
         out = run(
             """

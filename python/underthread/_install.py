@@ -47,18 +47,12 @@ def _load():
         )
     loader = _frozen_importlib_external.ExtensionFileLoader("_thread", found.origin)
     spec = _frozen_importlib.ModuleSpec("_thread", loader, origin=found.origin)
-    # What ours calls is looked up at once all the same, since it is linked so. What the C++ library calls, which
-    # comes with it, is not, and that is most of what there is to look up.
-    flags = sys.getdlopenflags()
-    sys.setdlopenflags(flags & ~os.RTLD_NOW | os.RTLD_LAZY)
     try:
         module = _frozen_importlib.module_from_spec(spec)
         loader.exec_module(module)
     except Exception as error:
         # Whatever it is: a symbol that this interpreter has not, a name that its _thread has not.
         raise Unusable("its extension does not load: {}: {}".format(type(error).__name__, error))
-    finally:
-        sys.setdlopenflags(flags)
     return module
 
 

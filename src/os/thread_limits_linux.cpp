@@ -1,13 +1,18 @@
 #include "os/thread_limits.h"
 
+#include <algorithm>
+#include <array>
+#include <cctype>
 #include <cerrno>
 #include <cstdint>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
-#include <filesystem>
-#include <fstream>
+#include <memory>
 #include <optional>
-#include <system_error>
+#include <string_view>
 
+#include <dirent.h>
 #include <pthread.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -16,11 +21,32 @@
 namespace underthread::os {
 namespace {
 
+// The C library's files: where the C++ library is linked in, the C++ ones would be most of it.
+
+/// Calls `visit` with one piece after the other. False: there is no such file.
+template <class Visit>
+bool read(const std::string& path, Visit visit) {
+  const auto close = [](std::FILE* opened) { std::fclose(opened); };
+  const std::unique_ptr<std::FILE, decltype(close)> file(std::fopen(path.c_str(), "re"), close);
+  if (!file) return false;
+  std::array<char, 4096> piece;
+  while (const std::size_t size = std::fread(piece.data(), 1, piece.size(), file.get()))
+    visit(std::string_view(piece.data(), size));
+  return true;
+}
+
+/// Of a file that is short; "": there is none.
+std::string text_of(const std::string& path) {
+  std::string text;
+  read(path, [&](std::string_view piece) { text += piece; });
+  return text;
+}
+
 std::optional<std::uint64_t> number_in(const std::string& path) {
-  std::ifstream file(path);
-  std::uint64_t number = 0;
-  if (file >> number) return number;
-  return std::nullopt;  // no such file, or "max": no limit
+  const std::string text = text_of(path);
+  // No such file, or "max": no limit.
+  if (text.empty() || !std::isdigit(static_cast<unsigned char>(text[0]))) return std::nullopt;
+  return std::strtoull(text.c_str(), nullptr, 10);
 }
 
 std::size_t default_stack_size() {
@@ -34,9 +60,10 @@ std::size_t default_stack_size() {
 
 /// How many mappings the process has: a stack and its guard are two.
 std::uint64_t mappings(const std::string& root) {
-  std::ifstream file(root + "/proc/self/maps");
   std::uint64_t lines = 0;
-  for (std::string line; std::getline(file, line);) ++lines;
+  read(root + "/proc/self/maps", [&](std::string_view piece) {
+    lines += static_cast<std::uint64_t>(std::count(piece.begin(), piece.end(), '\n'));
+  });
   return lines;
 }
 
@@ -67,8 +94,10 @@ std::string no_memory(std::size_t stack_size, const std::string& root) {
 
 /// A control group's limit holds for all below it, so every one from ours to the root is asked.
 std::string cgroup_full(const std::string& root) {
-  std::ifstream groups(root + "/proc/self/cgroup");
-  for (std::string line; std::getline(groups, line);) {
+  const std::string groups = text_of(root + "/proc/self/cgroup");
+  for (std::size_t begin = 0, end; begin < groups.size(); begin = end + 1) {
+    end = std::min(groups.find('\n', begin), groups.size());
+    const std::string line = groups.substr(begin, end - begin);
     // "hierarchy:controllers:path"; version 2 is "0::path".
     const std::size_t first = line.find(':');
     const std::size_t second = line.find(':', first + 1);
@@ -78,8 +107,9 @@ std::string cgroup_full(const std::string& root) {
     if (controllers == "pids")
       mount = "/sys/fs/cgroup/pids";
     else if (controllers.empty())
-      mount = std::ifstream(root + "/sys/fs/cgroup/unified/cgroup.procs") ? "/sys/fs/cgroup/unified"
-                                                                          : "/sys/fs/cgroup";
+      mount = access((root + "/sys/fs/cgroup/unified/cgroup.procs").c_str(), R_OK) == 0
+                  ? "/sys/fs/cgroup/unified"
+                  : "/sys/fs/cgroup";
     else
       continue;
     std::string path = line.substr(second + 1);
@@ -99,12 +129,10 @@ std::string cgroup_full(const std::string& root) {
 
 /// All threads of the machine, from "0.00 0.00 0.00 running/total last".
 std::optional<std::uint64_t> threads_of_machine(const std::string& root) {
-  std::ifstream file(root + "/proc/loadavg");
-  std::string word;
-  for (int i = 0; i < 4; ++i) file >> word;
-  const std::size_t slash = word.find('/');
-  if (!file || slash == std::string::npos) return std::nullopt;
-  return std::strtoull(word.c_str() + slash + 1, nullptr, 10);
+  const std::string loads = text_of(root + "/proc/loadavg");
+  const std::size_t slash = loads.find('/');
+  if (slash == std::string::npos) return std::nullopt;
+  return std::strtoull(loads.c_str() + slash + 1, nullptr, 10);
 }
 
 std::string machine_full(const std::string& root) {
@@ -120,18 +148,22 @@ std::string machine_full(const std::string& root) {
   return "";
 }
 
+/// The number behind the label, which stands at a line's beginning; 0: it is not there.
+std::uint64_t number_behind(const char* label, const std::string& text) {
+  const std::size_t found = text.find(std::string("\n") + label);
+  return found == std::string::npos
+             ? 0
+             : std::strtoull(text.c_str() + found + 1 + std::strlen(label), nullptr, 10);
+}
+
 std::uint64_t threads_of_user(const std::string& root) {
+  const auto close = [](DIR* opened) { closedir(opened); };
+  const std::unique_ptr<DIR, decltype(close)> processes(opendir((root + "/proc").c_str()), close);
   std::uint64_t threads = 0;
-  std::error_code unreadable;
-  for (const auto& entry : std::filesystem::directory_iterator(root + "/proc", unreadable)) {
-    std::ifstream status(entry.path() / "status");
-    std::uint64_t user = 0;
-    std::uint64_t count = 0;
-    for (std::string word; status >> word;) {
-      if (word == "Uid:") status >> user;
-      if (word == "Threads:") status >> count;
-    }
-    if (count != 0 && user == getuid()) threads += count;
+  while (const dirent* const process = processes ? readdir(processes.get()) : nullptr) {
+    // Its name is no line's beginning: the kernel shows the end of a line in it as "\\n".
+    const std::string status = text_of(root + "/proc/" + process->d_name + "/status");
+    if (number_behind("Uid:", status) == getuid()) threads += number_behind("Threads:", status);
   }
   return threads;
 }
