@@ -7,6 +7,7 @@
 #include <string>
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 namespace underthread::os {
@@ -86,6 +87,44 @@ TEST(ThreadLimits, AFullControlGroupOfVersionOneIsNamed) {
   machine.put("/sys/fs/cgroup/pids/jail/pids.max", "7");
   machine.put("/sys/fs/cgroup/pids/jail/pids.current", "7");
   EXPECT_EQ(machine.why(), again + ": /sys/fs/cgroup/pids/jail/pids.max allows 7 threads");
+}
+
+/// A user whom the limit binds, which root is not, and who may have seven threads.
+class BoundUser {
+ public:
+  BoundUser() {
+    getrlimit(RLIMIT_NPROC, &before_);
+    rlimit limit = before_;
+    limit.rlim_cur = 7;
+    setrlimit(RLIMIT_NPROC, &limit);
+    // Still root where files are opened.
+    if (was_root_ && setresuid(65534, 0, 0) != 0) ADD_FAILURE() << std::strerror(errno);
+  }
+  ~BoundUser() {
+    if (was_root_ && setresuid(0, 0, 0) != 0) ADD_FAILURE() << std::strerror(errno);
+    setrlimit(RLIMIT_NPROC, &before_);
+  }
+
+  static std::string status(uid_t user, int threads) {
+    const std::string id = std::to_string(user);
+    return "Name:\ta\nUid:\t" + id + "\t0\t0\t0\nThreads:\t" + std::to_string(threads);
+  }
+
+ private:
+  const bool was_root_ = getuid() == 0;
+  rlimit before_{};
+};
+
+TEST(ThreadLimits, AUserWithAllHisThreadsIsToldWhoseEachIsCountedOnce) {
+  const Machine machine;
+  const BoundUser user;
+  machine.put("/proc/1/status", user.status(getuid() + 1, 100));
+  machine.put("/proc/20/status", user.status(getuid(), 4));
+  for (const char* process : {"300", "self", "thread-self"})
+    machine.put(std::string("/proc/") + process + "/status", user.status(getuid(), 2));
+  EXPECT_EQ(machine.why(), again) << "six of seven";
+  machine.put("/proc/4000/status", user.status(getuid(), 1));
+  EXPECT_EQ(machine.why(), again + ": RLIMIT_NPROC allows this user 7 threads, who has 7");
 }
 
 TEST(ThreadLimits, AMachineFullOfThreadsIsTold) {

@@ -161,6 +161,8 @@ std::uint64_t threads_of_user(const std::string& root) {
   const std::unique_ptr<DIR, decltype(close)> processes(opendir((root + "/proc").c_str()), close);
   std::uint64_t threads = 0;
   while (const dirent* const process = processes ? readdir(processes.get()) : nullptr) {
+    // "self" and "thread-self" are among the numbers too.
+    if (!std::isdigit(static_cast<unsigned char>(process->d_name[0]))) continue;
     // Its name is no line's beginning: the kernel shows the end of a line in it as "\\n".
     const std::string status = text_of(root + "/proc/" + process->d_name + "/status");
     if (number_behind("Uid:", status) == getuid()) threads += number_behind("Threads:", status);
