@@ -57,8 +57,8 @@ LockObject* object(PyObject* self) {
   return reinterpret_cast<LockObject*>(self);
 }
 
-PyObject* acquire_slow(Hold hold, LockObject* self, PyObject* const* arguments,
-                       Py_ssize_t positional, PyObject* names) {
+[[gnu::noinline]] PyObject* acquire_slow(Hold hold, LockObject* self, PyObject* const* arguments,
+                                         Py_ssize_t positional, PyObject* names) {
   std::int64_t patience;
   if (!parse_acquire(arguments, positional, names, patience)) return nullptr;
 

@@ -28,8 +28,8 @@ RLockObject* object(PyObject* self) {
   return reinterpret_cast<RLockObject*>(self);
 }
 
-PyObject* acquire_slow(PyObject* self, PyObject* const* arguments, Py_ssize_t positional,
-                       PyObject* names) {
+[[gnu::noinline]] PyObject* acquire_slow(PyObject* self, PyObject* const* arguments,
+                                         Py_ssize_t positional, PyObject* names) {
   std::int64_t patience;
   if (!parse_acquire(arguments, positional, names, patience)) return nullptr;
 
