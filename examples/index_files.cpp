@@ -9,6 +9,7 @@
 #include <underthread/underthread.h>
 
 #include <getopt.h>
+#include <sched.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -40,8 +41,16 @@ using namespace underthread;
 
 constexpr auto tick = std::chrono::milliseconds(100);  // how often the bar moves
 
+/// Those that this process may use: hardware_concurrency() may count the others too.
+unsigned processors() {
+  cpu_set_t allowed;
+  if (sched_getaffinity(0, sizeof(allowed), &allowed) == 0)
+    return static_cast<unsigned>(CPU_COUNT(&allowed));
+  return std::max(1u, std::thread::hardware_concurrency());
+}
+
 struct Options {
-  unsigned threads = std::max(1u, std::thread::hardware_concurrency());
+  unsigned threads = processors();
   std::optional<double> seconds;
   unsigned top = 20;
   std::string root;
