@@ -60,7 +60,8 @@ class Goals:
     def add(self, what, peer, measured, wanted, at_least=False):
         kept = measured >= wanted if at_least else measured <= wanted
         sign = "≥" if at_least else "≤"
-        self.table.add(what, peer, f"{measured:.2f}", f"{sign} {wanted:g}", "kept" if kept else "**not kept**")
+        figure = str(measured) if isinstance(measured, int) else f"{measured:.2f}"
+        self.table.add(what, peer, figure, f"{sign} {wanted:g}", "kept" if kept else "**not kept**")
 
     def __str__(self):
         return str(self.table)

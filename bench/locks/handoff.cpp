@@ -10,9 +10,9 @@
 #include <thread>
 #include <vector>
 
-#include <sched.h>
 #include <sys/resource.h>
 
+#include "../processors.h"
 #include "../row.h"
 #include "gates.h"
 
@@ -30,24 +30,6 @@ constexpr Place places[] = {
     {"all cores busy", false, false, true},
 };
 
-/// The calling thread, to the processor of that number among those that the process may use.
-void run_on(int number) {
-  static const cpu_set_t allowed = [] {
-    cpu_set_t set;
-    sched_getaffinity(0, sizeof(set), &set);
-    return set;
-  }();
-  number %= CPU_COUNT(&allowed);
-  for (int processor = 0; processor < CPU_SETSIZE; ++processor)
-    if (CPU_ISSET(processor, &allowed) && number-- == 0) {
-      cpu_set_t one;
-      CPU_ZERO(&one);
-      CPU_SET(processor, &one);
-      sched_setaffinity(0, sizeof(one), &one);
-      return;
-    }
-}
-
 double worked_ns() {
   rusage used = {};
   getrusage(RUSAGE_SELF, &used);
@@ -63,7 +45,7 @@ void measure(bench::Row& row, const Place& place, int turns) {
   if (place.busy) {
     // Each turn takes a slice of time.
     turns = std::max(turns / 20, 1);
-    for (unsigned i = 0; i < std::thread::hardware_concurrency(); ++i)
+    for (int i = 0; i < bench::processors(); ++i)
       busy.emplace_back([&] {
         while (!over.load(std::memory_order_relaxed)) {
         }
@@ -72,14 +54,14 @@ void measure(bench::Row& row, const Place& place, int turns) {
   const double worked = worked_ns();
   const auto begin = std::chrono::steady_clock::now();
   std::thread one([&] {
-    if (place.apart || place.together) run_on(0);
+    if (place.apart || place.together) bench::run_on(0);
     for (int turn = 0; turn < turns; ++turn) {
       there.open();
       back.wait();
     }
   });
   std::thread other([&] {
-    if (place.apart || place.together) run_on(place.apart ? 1 : 0);
+    if (place.apart || place.together) bench::run_on(place.apart ? 1 : 0);
     for (int turn = 0; turn < turns; ++turn) {
       there.wait();
       back.open();

@@ -148,7 +148,8 @@ def waiters(file):
     yield "### While others wait"
     yield (
         "A release that wakes a thread, which slept: how long the call takes that releases, while so many threads wait, on "
-        "other locks or on this one."
+        "other locks or on this one. All on one processor, where the one that wakes up does not run at once: on another it "
+        "takes 1 µs or 7, as that is asleep itself or not."
     )
     goals = Goals()
     for where in ("on other locks", "on it"):

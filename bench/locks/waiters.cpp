@@ -1,5 +1,7 @@
 // A release that wakes a thread, while 10 to 10,000 threads wait, on other locks or on this one:
-// waiters [TURNS]. How long the call took, each time with the one that it wakes asleep before.
+// waiters [ROUNDS [TURNS]]. How long the call took, each time with the one that it wakes asleep
+// before. All on one processor, where the one that wakes up does not run at once: to wake a thread
+// on another takes 1 us or 7, as that one is asleep itself or not.
 #include <underthread/errors.h>
 #include <underthread/thread.h>
 
@@ -14,6 +16,7 @@
 
 #include <sched.h>
 
+#include "../processors.h"
 #include "../row.h"
 #include "../sleeper.h"
 #include "gates.h"
@@ -43,6 +46,8 @@ class Waiting {
   void add(Gate& gate) {
     auto one = std::make_unique<One>(gate);
     one->thread = Thread({.stack_size = small_stack}, [this, one = one.get()] {
+      const sched_param no_priority = {};
+      sched_setscheduler(0, SCHED_BATCH, &no_priority);
       do {
         one->gate.wait();
         last_ = one;
@@ -100,15 +105,17 @@ void measure_same(bench::Row& row, int waiters, int turns) {
 }
 
 template <class... Gate>
-void measure_all(int turns) {
+void measure_all(int rounds, int turns) {
   for (const int waiters : {10, 100, 1000, 10'000}) {
     const std::string number = std::to_string(waiters);
     bench::Row others[] = {bench::Row(number + " wait on other locks", Gate::name)...};
     bench::Row same[] = {bench::Row(number + " wait on it", Gate::name)...};
-    bench::Row* row = others;
-    (measure_others<Gate>(*row++, waiters, turns), ...);
-    row = same;
-    (measure_same<Gate>(*row++, waiters, turns), ...);
+    for (int round = 0; round < rounds; ++round) {
+      bench::Row* row = others;
+      (measure_others<Gate>(*row++, waiters, turns), ...);
+      row = same;
+      (measure_same<Gate>(*row++, waiters, turns), ...);
+    }
     for (const bench::Row& done : others) done.print();
     for (const bench::Row& done : same) done.print();
   }
@@ -117,10 +124,12 @@ void measure_all(int turns) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const int turns = argc > 1 ? std::atoi(argv[1]) : 1000;
+  const int rounds = argc > 1 ? std::atoi(argv[1]) : 3;
+  const int turns = argc > 2 ? std::atoi(argv[2]) : 300;
   using namespace bench;
   try {
-    measure_all<FutexGate, LockGate, SemaphoreGate>(turns);
+    run_on(0);
+    measure_all<FutexGate, LockGate, SemaphoreGate>(rounds, turns);
   } catch (const underthread::error& none_left) {
     std::fprintf(stderr, "more threads cannot wait here: %s\n", none_left.what());
   }
