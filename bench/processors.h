@@ -2,6 +2,8 @@
 // not left to the scheduler.
 #pragma once
 
+#include <cstdlib>
+
 #include <sched.h>
 
 namespace bench {
@@ -10,7 +12,7 @@ namespace bench {
 inline const cpu_set_t& allowed() {
   static const cpu_set_t set = [] {
     cpu_set_t found;
-    sched_getaffinity(0, sizeof(found), &found);
+    if (sched_getaffinity(0, sizeof(found), &found) != 0) std::abort();
     return found;
   }();
   return set;
