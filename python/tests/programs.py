@@ -68,6 +68,19 @@ class Program:
 # For programs that fork with threads: from 3.12 on Python warns of that, whosever threads they are.
 MAY_FORK = ("-W", "ignore:This process")
 
+# For programs that interrupt their main thread: returns when that waits in the kernel, and not for the GIL, which
+# would have woken it while this one slept. Should an interrupt come before the wait all the same, who is to be
+# interrupted is to be ready for it.
+AWAIT_MAIN = """\
+import os, time
+def await_main():
+    before, now = [], ["R"]
+    while now != before or len(now) != 2:
+        time.sleep(0.001)
+        with open(f"/proc/self/task/{os.getpid()}/status") as status:
+            before, now = now, [line for line in status if line.startswith(("State:\\tS", "voluntary"))]
+"""
+
 
 def run(text, on=OURS, flags=()):
     """Runs a program; what it printed. It must end well and print nothing to stderr."""

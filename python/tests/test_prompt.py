@@ -3,9 +3,10 @@
 import os
 import signal
 import sys
+import textwrap
 import unittest
 
-from programs import MAY_FORK, OURS, STOCK, Program, run
+from programs import AWAIT_MAIN, MAY_FORK, OURS, STOCK, Program, run
 
 # System calls, and waits of the interpreter's that are not ours. None of them ends by itself.
 WAITS = {
@@ -58,6 +59,11 @@ def caught():
         # 32 and 33 are the C library's own. The last is noted for, and never sent.
         return {bit + 1 for bit in range(64) if mask >> bit & 1} - {32, 33, 64}
     """
+
+
+def run_awaiting(text, **options):
+    """`run`, where the program knows `await_main`, and its text as AWAIT_MAIN."""
+    return run(f"AWAIT_MAIN = {AWAIT_MAIN!r}\n{AWAIT_MAIN}" + textwrap.dedent(text), **options)
 
 
 class Prompt(unittest.TestCase):
@@ -200,7 +206,7 @@ class Prompt(unittest.TestCase):
         self.assertEqual(out, "1000\n")
 
     def test_a_subinterpreter_interrupts_the_main_thread_and_it_is_nudged_no_longer_than_that(self):
-        out = run(
+        out = run_awaiting(
             """
             import threading, time, _thread
             try: import _interpreters as interpreters
@@ -211,9 +217,9 @@ class Prompt(unittest.TestCase):
             text = "\\n".join([
                 "import underthread",
                 "underthread.install()",
-                "import _thread, time",
+                "import _thread",
                 "def interrupt():",
-                "    time.sleep(0.05)",
+                "    await_main()",
                 "    _thread.interrupt_main()",
                 "_thread.start_new_thread(interrupt, ())",
             ])
@@ -223,8 +229,9 @@ class Prompt(unittest.TestCase):
             threading.Thread(target=int).start()
             other = make()
             for _ in range(3):
-                interpreters.run_string(other, text)
-                try: time.sleep(3600)
+                try:
+                    interpreters.run_string(other, AWAIT_MAIN + text)
+                    time.sleep(3600)
                 except KeyboardInterrupt: print("interrupted")
             before = sleeps()
             time.sleep(1)
@@ -237,15 +244,18 @@ class Prompt(unittest.TestCase):
 
     def test_python_cpython_80719(self):
         # "interrupt_main() no longer interrupts Lock.wait"
-        out = run(
+        out = run_awaiting(
             """
             import threading, _thread
             condition = threading.Condition()
             lock = _thread.allocate_lock()
             lock.acquire()
+            def interrupt():
+                await_main()
+                _thread.interrupt_main()
             for wait in condition.wait, threading.Event().wait, lock.acquire:
-                threading.Timer(0.05, _thread.interrupt_main).start()
                 try:
+                    threading.Thread(target=interrupt).start()
                     with condition: wait()
                 except KeyboardInterrupt: print("interrupted")
             """
@@ -254,7 +264,7 @@ class Prompt(unittest.TestCase):
 
     def test_python_cpython_74112(self):
         # IDLE: a thread hears from the window that Ctrl-C was pressed, and the shell sleeps.
-        out = run(
+        out = run_awaiting(
             """
             import os, socket, sys, threading, time, _thread
             window, shell = socket.socketpair()
@@ -264,9 +274,13 @@ class Prompt(unittest.TestCase):
             listener.start()
             read, write = os.pipe()
             sys.stdin = open(read)
+            def press():
+                await_main()
+                window.send(b"!")
             for wait in (lambda: time.sleep(3600)), input, (lambda: os.read(read, 1)):
-                threading.Timer(0.05, window.send, (b"!",)).start()
-                try: wait()
+                try:
+                    threading.Thread(target=press).start()
+                    wait()
                 except KeyboardInterrupt: print("interrupted")
             window.close()
             listener.join()
@@ -275,12 +289,15 @@ class Prompt(unittest.TestCase):
         self.assertEqual(out, "interrupted\n" * 3)
 
     def test_c_code_that_takes_an_interrupt_for_a_failure_returns_early_as_with_ctrl_c(self):
-        out = run(
+        out = run_awaiting(
             """
             import ctypes, threading, time, _thread
-            threading.Timer(0.05, _thread.interrupt_main).start()
+            def interrupt():
+                await_main()
+                _thread.interrupt_main()
             before = time.monotonic()
             try:
+                threading.Thread(target=interrupt).start()
                 ctypes.CDLL(None).sleep(60)
                 time.sleep(60)
             except KeyboardInterrupt: print("interrupted", time.monotonic() - before < 30)
@@ -289,17 +306,18 @@ class Prompt(unittest.TestCase):
         self.assertEqual(out, "interrupted True\n")
 
     def test_it_works_before_threading_is_imported_and_while_the_interpreter_ends(self):
-        out = run(
+        out = run_awaiting(
             """
             import underthread
             underthread.install()
             import _thread, atexit, sys, time
             def wait():
                 def interrupt():
-                    time.sleep(0.05)
+                    await_main()
                     _thread.interrupt_main()
-                _thread.start_new_thread(interrupt, ())
-                try: time.sleep(3600)
+                try:
+                    _thread.start_new_thread(interrupt, ())
+                    time.sleep(3600)
                 except KeyboardInterrupt: print("interrupted", "threading" in sys.modules)
             wait()
             import threading
@@ -315,17 +333,15 @@ class Prompt(unittest.TestCase):
         )
 
     def test_a_handler_that_returns_leaves_the_call_its_time(self):
-        out = run(
+        out = run_awaiting(
             """
             import signal, threading, time, _thread
             calls = []
             signal.signal(signal.SIGINT, lambda *_: calls.append(time.monotonic()))
             begin = time.monotonic()
             def interrupt():
-                while not calls and time.monotonic() < begin + 3600:
-                    time.sleep(0.01)
-                    _thread.interrupt_main()
-                    while not calls: time.sleep(0.001)
+                await_main()
+                _thread.interrupt_main()
             thread = threading.Thread(target=interrupt)
             thread.start()
             time.sleep(0.5)

@@ -6,21 +6,25 @@ import subprocess
 import sys
 import unittest
 
-from programs import PATIENCE, STOCK, Program
+from programs import AWAIT_MAIN, PATIENCE, STOCK, Program
 
 LAUNCHER = os.environ.get("UNDERTHREAD_LAUNCHER", "")
 
 # The main thread waits for a lock; on the interpreter's own `_thread` nothing would wake it before the end.
-ASK = """\
+ASK = AWAIT_MAIN + """
 import _thread, signal, time
+
+def interrupt():
+    await_main()
+    _thread.interrupt_main()
 
 def is_ours():
     signal.signal(signal.SIGINT, signal.default_int_handler)
     lock = _thread.allocate_lock()
     lock.acquire()
     start = time.monotonic()
-    _thread.start_new_thread(lambda: (time.sleep(0.05), _thread.interrupt_main()), ())
     try:
+        _thread.start_new_thread(interrupt, ())
         lock.acquire(True, 10)
     except KeyboardInterrupt:
         pass
