@@ -5,7 +5,8 @@
 
 Layers, from the top; each includes only itself and what is below it:
 
-    python      python/src
+    python      python/src, whose folders are rooms, from the top:
+                module, threads, types, waits, interrupts, state, cpython
     api         include/underthread/*.h, src/*.h, src/*.cpp
     lot         include/underthread/lot, src/lot
     os          src/os
@@ -21,13 +22,17 @@ import sys
 
 LAYERS = ["os", "lot", "api", "python"]
 
-# Where the GIL may be released, besides python/src/blocking.cpp. Each with its reason.
+# The rooms of python/src, from the bottom: each includes only itself and what is below it.
+ROOMS = ["cpython", "state", "interrupts", "waits", "types", "threads", "module"]
+
+# Where the GIL may be released. Each with its reason.
 MAY_RELEASE_GIL = {
-    "python/src/blocking.cpp": "the place for it",
+    "python/src/cpython/gil.cpp": "the place for it",
+    "python/src/interrupts/timekeeper.cpp": "a thread without a state of its own, which attaches for a moment",
 }
 
 # Headers of the interpreter, which python/src is about.
-PYTHON_HEADERS = {"Python.h", "structmember.h", "internal/pycore_interp.h"}
+PYTHON_HEADERS = {"Python.h", "frameobject.h", "structmember.h", "internal/pycore_interp.h"}
 
 CORE = ("os", "lot", "api")
 ABOVE_OS = ("lot", "api", "python")
@@ -99,12 +104,21 @@ def layer_of(path):
     return None
 
 
+def room_of(path):
+    """The room of a file of python/src; None: it is in none."""
+    parts = path.split("/")
+    return parts[2] if path.startswith("python/src/") and len(parts) == 4 else None
+
+
 def included(root, path, bracket, name):
     """The path in the project of what `#include` names; None: not in the project."""
     if bracket == "<":
         return f"include/{name}" if name.startswith("underthread/") else None
     beside = os.path.normpath(os.path.join(os.path.dirname(path), name))
-    return beside if (root / beside).exists() else os.path.normpath(f"src/{name}")
+    for found in (beside, os.path.normpath(f"python/src/{name}")):
+        if (root / found).exists():
+            return found
+    return os.path.normpath(f"src/{name}")
 
 
 def function_scopes(code):
@@ -138,8 +152,18 @@ def function_scopes(code):
             start = position + 1
 
 
+def check_rooms(path, target, name):
+    """Yields what is wrong with one include between files of python/src."""
+    room, below = room_of(path), room_of(target)
+    if below not in ROOMS or ROOMS.index(below) > ROOMS.index(room):
+        yield f'the room {room} includes "{name}", which is above it'
+
+
 def check_includes(root, path, layer, text):
     public = path.startswith("include/")
+    if layer == "python" and room_of(path) not in ROOMS:
+        yield 0, f"a file in no room of python/src: {', '.join(ROOMS)}"
+        return
     for match in INCLUDE.finditer(text):
         bracket, name = match.groups()
         target = included(root, path, bracket, name)
@@ -147,6 +171,9 @@ def check_includes(root, path, layer, text):
             below = layer_of(target)
             if below is None or LAYERS.index(below) > LAYERS.index(layer):
                 yield match.start(), f'the {layer} layer includes "{name}", which is above it'
+            elif layer == below == "python":
+                for what in check_rooms(path, target, name):
+                    yield match.start(), what
             elif public and not target.startswith("include/"):
                 yield match.start(), f'a public header includes "{name}", which is not installed'
         elif (name.endswith(".h") and layer != "os"
@@ -173,7 +200,7 @@ def check_file(root, path, layer, text, atomics):
                 yield match.start(), "waiting outside src/os: std::atomic::wait is not the lot"
     if layer == "python" and path not in MAY_RELEASE_GIL:
         for match in GIL.finditer(code):
-            yield match.start(), "the GIL is released outside python/src/blocking.cpp"
+            yield match.start(), "the GIL is released outside python/src/cpython/gil.cpp"
     if path.startswith("include/"):
         for match in re.finditer(r"^[ \t]*#[ \t]*(?:if|ifdef|ifndef|elif|else)\b", code, re.MULTILINE):
             yield match.start(), "#if in a public header: what differs by system belongs into src/os"

@@ -7,7 +7,7 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "stock_module.h"
+#include "cpython/stock_module.h"
 
 // Not by the name PyInit__thread: a program's symbols go before those of libpython, whose own
 // `_thread` would then be ours too. CMakeLists.txt renames it.

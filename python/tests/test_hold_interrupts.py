@@ -188,7 +188,7 @@ class HoldInterrupts(unittest.TestCase):
     """,
             "it does not hold interrupts off",
             "hold_interrupts() takes no arguments",
-            "it holds interrupts off already",
+            "this hold_interrupts() is in use: this thread is in its block; make one for each block",
             "another thread holds interrupts off by it",
             "again",
         )

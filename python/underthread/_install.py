@@ -147,7 +147,7 @@ def _exchange(pairs):
     By identity, whatever the attribute is called: ``threading._start_new_thread``, ``functools.RLock``,
     ``_frozen_importlib._thread``.
     """
-    core._underthread.exchange(
+    core._underthread.replace_references(
         [
             # Not vars(module): a lazy module would load itself.
             object.__getattribute__(module, "__dict__")

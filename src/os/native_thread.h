@@ -24,6 +24,8 @@ void detach_thread(std::uintptr_t ident);
 std::uintptr_t thread_ident() noexcept;
 /// The kernel's number of the calling thread, asked anew.
 std::uint64_t thread_native_id() noexcept;
+/// The number of this process, which is its first thread's too.
+std::uint64_t process_id() noexcept;
 /// True in the thread that ran main; in the child of a fork, in the one that forked.
 bool is_first_thread() noexcept;
 

@@ -69,6 +69,10 @@ std::uint64_t thread_native_id() noexcept {
   return static_cast<std::uint64_t>(syscall(SYS_gettid));
 }
 
+std::uint64_t process_id() noexcept {
+  return static_cast<std::uint64_t>(getpid());
+}
+
 bool is_first_thread() noexcept {
   return syscall(SYS_gettid) == getpid();
 }

@@ -9,7 +9,6 @@
 
 #include <atomic>
 #include <cstdint>
-#include <ctime>
 
 namespace underthread::os {
 
@@ -26,6 +25,12 @@ class Nudge {
   /// @return the number; 0: the program uses the one that was asked for, or all that may be taken
   static int claim(int number, void (*nudged)()) noexcept;
 
+  /// Gives SIGURG its default action back, where `claim` has taken it and nobody has installed
+  /// another action since: by default the system ignores it, so one that is still on its way does
+  /// no harm. A real-time signal ends the process by default, and keeps our handler. The caller
+  /// sees to it that nobody claims one meanwhile, and that no nudge is open.
+  static void let_go() noexcept;
+
   /// What UNDERTHREAD_NUDGE in the environment says; 0: nothing; -1: what is no signal's number.
   static int number_wanted() noexcept;
 
@@ -38,12 +43,26 @@ class Nudge {
   /// has no timer left; then nudges are sent once and not again.
   bool aim(std::uint64_t native_id, int signum) noexcept;
 
+  /// The signal that it was last aimed with; 0: none.
+  int signum() const noexcept { return signum_.load(std::memory_order_relaxed); }
+
   /// From now on `begin` and its like do something.
   void open() noexcept;
   /// In the thread that it is aimed at: from now on they do nothing, and once this has returned no
   /// nudge comes any more. Waits for those who are about to send one. Not in a signal handler.
   /// Leaves errno alone.
   void close() noexcept;
+
+  /// `close`, and gives the system its timer back.
+  void put_away() noexcept;
+
+  /// Nudges a thread of this process, by the kernel's number, once. Async-signal-safe.
+  static void send_once(std::uint64_t native_id, int signum) noexcept;
+
+  /// `aim`, without a timer: where it is aimed at, `again` gets itself one.
+  void aim_without_timer(std::uint64_t native_id, int signum) noexcept;
+  /// Nudges now, and once: its handler, in the thread, goes on from there by `again`.
+  void begin_here() noexcept;
 
   /// Nudges now, and from then on until `stop`, which the handler is to call if nothing is awaited
   /// any more; else `again`. Any thread. Async-signal-safe, as what follows.
@@ -64,14 +83,16 @@ class Nudge {
 
   bool enter() noexcept;
   void leave() noexcept;
+  bool make_timer() noexcept;
+  void delete_timer() noexcept;
   void set_timer(std::int64_t ns, bool is_moment) noexcept;
   void pause_and_nudge() noexcept;
 
   // What `aim` writes. Relaxed: read between `enter` and `leave`, which open and close order.
   std::atomic<std::uint64_t> native_id_{0};
   std::atomic<int> signum_{0};
-  std::atomic<timer_t> timer_{};
-  std::atomic<bool> has_timer_{false};
+  // The kernel's number of its timer; -1: none. Made by `aim`, or in the thread itself.
+  std::atomic<int> timer_{-1};
 
   // Read-modify-writes, acquire and release. Who has something for a thread writes it and then
   // enters; a thread opens and then looks for it. Of the two one is first in the order of this

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
+#include <ctime>
 #include <iterator>
 
 #include <sched.h>
@@ -12,6 +13,10 @@
 
 namespace underthread::os {
 namespace {
+
+// The kernel's timers take its own idea of a moment, which is the C library's where that has not
+// been told to have a larger one.
+static_assert(sizeof(time_t) == sizeof(long));
 
 constexpr std::int64_t second = 1'000'000'000;
 constexpr std::int64_t ms = 1'000'000;
@@ -81,6 +86,18 @@ int Nudge::claim(int number, void (*nudged)()) noexcept {
   return signum;
 }
 
+void Nudge::let_go() noexcept {
+  if (claimed.load(std::memory_order_relaxed) != SIGURG) return;
+  struct sigaction action = {};
+  action.sa_handler = SIG_DFL;
+  sigemptyset(&action.sa_mask);
+  struct sigaction before = {};
+  if (!is_ours(SIGURG) || sigaction(SIGURG, &action, &before) != 0) return;
+  // Somebody has installed one between the look and this: it stays.
+  if ((before.sa_flags & SA_SIGINFO) != 0 || before.sa_handler != on_nudge)
+    sigaction(SIGURG, &before, nullptr);
+}
+
 int Nudge::number_wanted() noexcept {
   const char* const text = std::getenv("UNDERTHREAD_NUDGE");
   if (!text || !*text) return 0;
@@ -92,7 +109,7 @@ int Nudge::number_wanted() noexcept {
 void Nudge::forget_all() noexcept {
   Nudge* nudge = nudges.load(std::memory_order_acquire);
   for (; nudge; nudge = nudge->next_) {
-    nudge->has_timer_.store(false, std::memory_order_relaxed);
+    nudge->timer_.store(-1, std::memory_order_relaxed);
     nudge->native_id_.store(0, std::memory_order_relaxed);
     nudge->is_set_.store(false, std::memory_order_relaxed);
     // Those who were sending are not here.
@@ -100,30 +117,44 @@ void Nudge::forget_all() noexcept {
   }
 }
 
-bool Nudge::aim(std::uint64_t native_id, int signum) noexcept {
-  const bool same = native_id_.load(std::memory_order_relaxed) == native_id &&
-                    signum_.load(std::memory_order_relaxed) == signum;
-  if (same && has_timer_.load(std::memory_order_relaxed)) return true;
-  if (has_timer_.exchange(false, std::memory_order_relaxed))
-    timer_delete(timer_.load(std::memory_order_relaxed));
+void Nudge::aim_without_timer(std::uint64_t native_id, int signum) noexcept {
+  if (native_id_.load(std::memory_order_relaxed) == native_id &&
+      signum_.load(std::memory_order_relaxed) == signum)
+    return;
+  delete_timer();
   native_id_.store(native_id, std::memory_order_relaxed);
   signum_.store(signum, std::memory_order_relaxed);
-  if (!is_listed_) {
-    is_listed_ = true;
-    next_ = nudges.load(std::memory_order_relaxed);
-    while (!nudges.compare_exchange_weak(next_, this, std::memory_order_release,
-                                         std::memory_order_relaxed)) {
-    }
+  if (is_listed_) return;
+  is_listed_ = true;
+  next_ = nudges.load(std::memory_order_relaxed);
+  while (!nudges.compare_exchange_weak(next_, this, std::memory_order_release,
+                                       std::memory_order_relaxed)) {
   }
+}
+
+bool Nudge::aim(std::uint64_t native_id, int signum) noexcept {
+  aim_without_timer(native_id, signum);
+  return make_timer();
+}
+
+bool Nudge::make_timer() noexcept {
+  if (timer_.load(std::memory_order_relaxed) >= 0) return true;
   struct sigevent event = {};
   event.sigev_notify = SIGEV_THREAD_ID;
-  event.sigev_signo = signum;
-  event._sigev_un._tid = static_cast<pid_t>(native_id);
-  timer_t timer = {};
-  if (timer_create(CLOCK_MONOTONIC, &event, &timer) != 0) return false;
-  timer_.store(timer, std::memory_order_relaxed);
-  has_timer_.store(true, std::memory_order_relaxed);
+  event.sigev_signo = signum_.load(std::memory_order_relaxed);
+  event._sigev_un._tid = static_cast<pid_t>(native_id_.load(std::memory_order_relaxed));
+  // The system's own call, since the C library's allocates, and this may be in a signal handler.
+  int timer = -1;
+  if (syscall(SYS_timer_create, CLOCK_MONOTONIC, &event, &timer) != 0) return false;
+  int none = -1;
+  if (timer_.compare_exchange_strong(none, timer, std::memory_order_relaxed)) return true;
+  syscall(SYS_timer_delete, timer);
   return true;
+}
+
+void Nudge::delete_timer() noexcept {
+  const int timer = timer_.exchange(-1, std::memory_order_relaxed);
+  if (timer >= 0) syscall(SYS_timer_delete, timer);
 }
 
 void Nudge::open() noexcept {
@@ -144,6 +175,11 @@ void Nudge::close() noexcept {
   errno = saved;
 }
 
+void Nudge::put_away() noexcept {
+  close();
+  delete_timer();
+}
+
 bool Nudge::enter() noexcept {
   if (state_.fetch_add(sender, std::memory_order_acq_rel) & is_open) return true;
   leave();
@@ -156,19 +192,23 @@ void Nudge::leave() noexcept {
 
 void Nudge::set_timer(std::int64_t ns, bool is_moment) noexcept {
   if (ns != 0) is_set_.store(true, std::memory_order_relaxed);
-  if (!has_timer_.load(std::memory_order_relaxed)) return;
+  const int timer = timer_.load(std::memory_order_relaxed);
+  if (timer < 0) return;
   struct itimerspec when = {};
   when.it_value.tv_sec = static_cast<time_t>(ns / second);
   when.it_value.tv_nsec = static_cast<long>(ns % second);
   // Where a signal was taken and its handler did not run, there is another.
   if (ns != 0) when.it_interval.tv_nsec = pauses[std::size(pauses) - 1];
-  timer_settime(timer_.load(std::memory_order_relaxed), is_moment ? TIMER_ABSTIME : 0, &when,
-                nullptr);
+  syscall(SYS_timer_settime, timer, is_moment ? TIMER_ABSTIME : 0, &when, nullptr);
 }
 
 void Nudge::pause_and_nudge() noexcept {
   const std::uint32_t pause = pauses_.fetch_add(1, std::memory_order_relaxed);
   set_timer(pauses[pause < std::size(pauses) ? pause : std::size(pauses) - 1], false);
+}
+
+void Nudge::send_once(std::uint64_t native_id, int signum) noexcept {
+  syscall(SYS_tgkill, getpid(), static_cast<pid_t>(native_id), signum);
 }
 
 void Nudge::begin() noexcept {
@@ -177,8 +217,15 @@ void Nudge::begin() noexcept {
   // Before it is sent, since its handler may be what stops the timer. Not left to the handler
   // alone: a signal can be taken without it (sigwait, what hosts the program).
   set_timer(pauses[0], false);
-  syscall(SYS_tgkill, getpid(), static_cast<pid_t>(native_id_.load(std::memory_order_relaxed)),
-          signum_.load(std::memory_order_relaxed));
+  send_once(native_id_.load(std::memory_order_relaxed), signum_.load(std::memory_order_relaxed));
+  leave();
+}
+
+void Nudge::begin_here() noexcept {
+  if (!enter()) return;
+  pauses_.store(0, std::memory_order_relaxed);
+  is_set_.store(true, std::memory_order_relaxed);
+  send_once(native_id_.load(std::memory_order_relaxed), signum_.load(std::memory_order_relaxed));
   leave();
 }
 
@@ -198,6 +245,7 @@ void Nudge::begin_at(std::int64_t moment) noexcept {
 
 void Nudge::again() noexcept {
   if (!enter()) return;
+  make_timer();
   pause_and_nudge();
   leave();
 }

@@ -15,7 +15,15 @@ enum class SignalAction : std::uint8_t {
 /// Signal numbers are from 1 to this.
 int last_signal() noexcept;
 
+/// The real-time signals that a program may use: the C library keeps the first ones for itself.
+int first_real_time_signal() noexcept;
+int last_real_time_signal() noexcept;
+
 SignalAction signal_action(int signum) noexcept;
+
+using SignalHandler = void (*)(int);
+/// What handles a signal; null: nothing, or a function that takes more than the number.
+SignalHandler signal_handler(int signum) noexcept;
 
 /// Sets what happens at a signal. `ours` runs on whichever thread the system picks, with errno
 /// kept, and interrupts system calls (no SA_RESTART: a waiting main thread must notice). It must be

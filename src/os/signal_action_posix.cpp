@@ -39,10 +39,25 @@ int last_signal() noexcept {
   return signal_count - 1;
 }
 
+int first_real_time_signal() noexcept {
+  return SIGRTMIN;
+}
+
+int last_real_time_signal() noexcept {
+  return SIGRTMAX;
+}
+
 SignalAction signal_action(int signum) noexcept {
   struct sigaction action = {};
   if (sigaction(signum, nullptr, &action) != 0) return SignalAction::system_default;
   return kind_of(action);
+}
+
+SignalHandler signal_handler(int signum) noexcept {
+  struct sigaction action = {};
+  if (sigaction(signum, nullptr, &action) != 0 || (action.sa_flags & SA_SIGINFO) != 0)
+    return nullptr;
+  return action.sa_handler == SIG_DFL || action.sa_handler == SIG_IGN ? nullptr : action.sa_handler;
 }
 
 int set_signal_action(int signum, SignalAction action, void (*ours)(int)) noexcept {

@@ -48,9 +48,24 @@ class CheckLayers(unittest.TestCase):
                 ("src/lot/mutex.cpp", '#include "latch.h"'),
                 ("src/lot/mutex.cpp", '#include "../latch.h"'),
                 ("include/underthread/lot/wait.h", "#include <underthread/lock.h>"),
-                ("src/lock.cpp", '#include "../python/src/module.h"')):
+                ("src/lock.cpp", '#include "../python/src/state/module_state.h"')):
             with self.subTest(path=path, planted=planted):
                 self.assert_found(path, planted, "above it")
+
+    def test_rooms_of_the_extension(self):
+        for path, planted, header in (
+                ("python/src/cpython/gil.cpp", '#include "interrupts/guard.h"', "python/src/interrupts/guard.h"),
+                ("python/src/interrupts/guard.cpp", '#include "waits/blocking.h"', "python/src/waits/blocking.h"),
+                ("python/src/types/lock_object.h", '#include "../module/module.h"', "python/src/module/module.h")):
+            with self.subTest(path=path, planted=planted):
+                self.assert_found(path, planted, "above it", **{header.replace("/", "__"): ""})
+        self.assertEqual(
+            self.complaints({
+                "python/src/waits/blocking.cpp": '#include "interrupts/guard.h"',
+                "python/src/interrupts/guard.h": ""
+            }), [])
+        self.assertIn("in no room", self.complaints({"python/src/elsewhere/lock.cpp": "int one;"})[0])
+        self.assertIn("in no room", self.complaints({"python/src/lock.cpp": "int one;"})[0])
 
     def test_a_public_header_includes_public_headers_alone(self):
         self.assert_found("include/underthread/lock.h", '#include "lot/mutex.h"', "not installed")
@@ -58,7 +73,7 @@ class CheckLayers(unittest.TestCase):
 
     def test_system_headers(self):
         for header in ("pthread.h", "unistd.h", "sys/mman.h", "linux/futex.h", "signal.h", "errno.h"):
-            for path in ("src/lock.cpp", "src/lot/mutex.cpp", "include/underthread/lock.h", "python/src/module.cpp"):
+            for path in ("src/lock.cpp", "src/lot/mutex.cpp", "include/underthread/lock.h", "python/src/module/module.cpp"):
                 with self.subTest(header=header, path=path):
                     self.assert_found(path, f"#include <{header}>", "system header")
 
@@ -70,7 +85,7 @@ class CheckLayers(unittest.TestCase):
                         "std::this_thread::yield();", "sched_yield();", "syscall(202, &word, 0);", "f(SYS_futex);",
                         "word.notify_one();", "std::thread thread(f);", "std::call_once(flag, f);",
                         "std::atomic<int> word; word.wait(1);", "std::atomic<T*> words[4]; words[2].wait(1);"):
-            for path in ("src/lock.cpp", "src/lot/mutex.cpp", "python/src/module.cpp"):
+            for path in ("src/lock.cpp", "src/lot/mutex.cpp", "python/src/module/module.cpp"):
                 with self.subTest(planted=planted, path=path):
                     self.assert_found(path, planted, "waiting outside src/os")
 
@@ -140,14 +155,14 @@ class CheckLayers(unittest.TestCase):
                     self.assert_found(path, planted, "#if in a public header")
 
     def test_catch_all_and_noexcept_in_the_extension(self):
-        self.assert_found("python/src/module.cpp", "try { f(); } catch (...) {}", "catch (...)")
-        self.assert_found("python/src/module.cpp", "void f() noexcept;", "noexcept")
+        self.assert_found("python/src/module/module.cpp", "try { f(); } catch (...) {}", "catch (...)")
+        self.assert_found("python/src/module/module.cpp", "void f() noexcept;", "noexcept")
 
     def test_gil(self):
         for planted in ("Py_BEGIN_ALLOW_THREADS", "s = PyEval_SaveThread();", "PyEval_RestoreThread(s);"):
             with self.subTest(planted=planted):
-                self.assert_found("python/src/lock_object.cpp", planted, "the GIL is released")
-        self.assert_clean("python/src/blocking.cpp", "void f() { auto* s = PyEval_SaveThread(); PyEval_RestoreThread(s); }")
+                self.assert_found("python/src/types/lock_object.cpp", planted, "the GIL is released")
+        self.assert_clean("python/src/cpython/gil.cpp", "void f() { auto* s = PyEval_SaveThread(); PyEval_RestoreThread(s); }")
 
     def test_what_only_looks_like_a_violation(self):
         self.assert_clean("src/lock.cpp", r"""
@@ -160,7 +175,7 @@ class CheckLayers(unittest.TestCase):
             #include <csignal>
             #include <cerrno>
             """)
-        self.assert_clean("python/src/module.cpp", '#include <Python.h>\n#include <underthread/lock.h>\n')
+        self.assert_clean("python/src/module/module.cpp", '#include <Python.h>\n#include <underthread/lock.h>\n')
 
     def test_an_apostrophe_in_a_number_hides_nothing(self):
         self.assert_found("src/lock.cpp", "const int n = 1'000; sched_yield(); const int m = 1'0;", "waiting")

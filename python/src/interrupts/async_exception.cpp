@@ -1,0 +1,265 @@
+#include "interrupts/async_exception.h"
+
+#include <utility>
+
+#include "interrupts/guard.h"
+#include "interrupts/interrupts.h"
+#include "interrupts/limit.h"
+#include "interrupts/start_failure.h"
+
+namespace underthread::python {
+namespace {
+
+const char* const key_of_class = "__underthread__";
+
+AsyncClass* object(PyObject* self) {
+  return reinterpret_cast<AsyncClass*>(self);
+}
+
+AsyncClass* in_class(PyTypeObject* type) {
+  PyObject* const found = PyDict_GetItemString(type->tp_dict, key_of_class);  // borrowed
+  return found ? object(found) : nullptr;
+}
+
+/// What has been told, made: a reference; null: a Python error is set.
+PyObject* instance_of(PyObject* exception, TimeLimit* limit, PyObject* base) {
+  if (limit) return limit_error(*limit, nullptr);
+  // A class, where somebody else's was adopted, or nothing: the class was called by hand.
+  if (!exception || !PyExceptionInstance_Check(exception))
+    return PyObject_CallNoArgs(exception ? exception : base);
+  return Py_NewRef(exception);
+}
+
+/// `tp_new` of every such class: what the interpreter calls to make what it has been told of.
+PyObject* make(PyTypeObject* type, PyObject*, PyObject*) {
+  AsyncClass* const it = in_class(type);
+  if (!it) {
+    PyErr_SetString(PyExc_TypeError, "this class is underthread's, and not for programs");
+    return nullptr;
+  }
+  PyObject* const self = Py_NewRef(reinterpret_cast<PyObject*>(it));
+  PyObject* exception = nullptr;
+  TimeLimit* limit = nullptr;
+  {
+    const Guard guard;
+    exception = std::exchange(it->exception, nullptr);
+    limit = std::exchange(it->limit, nullptr);
+    it->in_use = false;
+  }
+  if (it->all) take_made(*it->all, *it);
+  PyObject* const made = instance_of(exception, limit, it->base);
+  Py_XDECREF(exception);
+  Py_DECREF(self);
+  if (!made || !errors_are_made_late || !PyExceptionInstance_Check(made)) return made;
+  PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(made)), made);
+  Py_DECREF(made);
+  return nullptr;
+}
+
+int traverse(PyObject* self, visitproc visit, void* arg) {
+  Py_VISIT(Py_TYPE(self));
+  Py_VISIT(object(self)->exception);
+  return 0;
+}
+
+int clear(PyObject* self) {
+  Py_CLEAR(object(self)->exception);
+  return 0;
+}
+
+void dealloc(PyObject* self) {
+  PyTypeObject* const type = Py_TYPE(self);
+  PyObject_GC_UnTrack(self);
+  clear(self);
+  type->tp_free(self);
+  Py_DECREF(type);
+}
+
+/// A class derived from `base`, which does not get to know. Null: a Python error is set.
+PyObject* derive(PyObject* base) {
+  // Not by calling `type`, which would run the program's `__init_subclass__` and metaclasses.
+  PyType_Slot slots[] = {{Py_tp_new, reinterpret_cast<void*>(make)}, {0, nullptr}};
+  PyType_Spec spec = {"underthread.async_exception", 0, 0, Py_TPFLAGS_DEFAULT, slots};
+  PyObject* const bases = PyTuple_Pack(1, base);
+  PyObject* const type = bases ? PyType_FromSpecWithBases(&spec, bases) : nullptr;
+  Py_XDECREF(bases);
+  if (type) hide_from_subclasses(base, type);
+  return type;
+}
+
+/// What a class of ours is derived from, for an exception of that type.
+PyObject* base_for(PyObject* exception) {
+  if (!errors_are_made_late) return PyExc_BaseException;
+  PyObject* const type = PyExceptionClass_Check(exception)
+                             ? exception
+                             : reinterpret_cast<PyObject*>(Py_TYPE(exception));
+  return PyType_HasFeature(reinterpret_cast<PyTypeObject*>(type), Py_TPFLAGS_BASETYPE)
+             ? type
+             : PyExc_BaseException;
+}
+
+/// A new one with its class, whose reference is the caller's. Null: a Python error is set.
+PyObject* make_class(Interrupts& all, PyObject* base) {
+  PyTypeObject* const type = all.classes.type;
+  PyObject* const self = type->tp_alloc(type, 0);
+  PyObject* const made = self ? derive(base) : nullptr;
+  if (!made || PyDict_SetItemString(reinterpret_cast<PyTypeObject*>(made)->tp_dict, key_of_class,
+                                    self) != 0) {
+    Py_XDECREF(made);
+    Py_XDECREF(self);
+    return nullptr;
+  }
+  Py_DECREF(self);
+  AsyncClass& it = *object(self);
+  it.all = &all;
+  it.told = made;
+  it.base = base;
+  it.references = Py_REFCNT(made) - 1;
+  return made;
+}
+
+#if UNDERTHREAD_HAS_GIL
+/// The state, in this interpreter, of the thread of that ident; null: it has none.
+PyThreadState* state_of_thread(const Interrupts& all, Ident ident) {
+  PyThreadState* state = PyInterpreterState_ThreadHead(all.interpreter);
+  while (state && state->thread_id != ident) state = PyThreadState_Next(state);
+  return state;
+}
+#else
+/// The same where only one's own can be looked at.
+PyThreadState* state_of_thread(const Interrupts&, Ident ident) {
+  PyThreadState* const state = PyThreadState_Get();
+  return state->thread_id == ident ? state : nullptr;
+}
+#endif
+
+}  // namespace
+
+PyTypeObject* make_async_class_type(PyObject* module) {
+  PyType_Slot slots[] = {
+      {Py_tp_dealloc, reinterpret_cast<void*>(dealloc)},
+      {Py_tp_traverse, reinterpret_cast<void*>(traverse)},
+      {Py_tp_clear, reinterpret_cast<void*>(clear)},
+      {0, nullptr},
+  };
+  PyType_Spec spec = {"_thread._AsyncClass", sizeof(AsyncClass), 0,
+                      Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE |
+                          Py_TPFLAGS_DISALLOW_INSTANTIATION,
+                      slots};
+  return seal(PyType_FromModuleAndSpec(module, &spec, nullptr), false);
+}
+
+AsyncClass* take_class(Interrupts& all, PyObject* exception) {
+  PyObject* const base = base_for(exception);
+  AsyncClass* free = nullptr;
+  PyObject* dropped = nullptr;
+  {
+    const Guard guard;
+    for (PyObject* const kept : all.classes.kept) {
+      AsyncClass* const it = kept ? in_class(reinterpret_cast<PyTypeObject*>(kept)) : nullptr;
+      if (!it || it->base != base || is_on_its_way(*it)) continue;
+      // One that was on its way and has been dropped by whoever had it is in use for nobody.
+      const bool is_dropped = errors_are_made_late && it->in_use && it->ours == 1;
+      if (it->in_use && !is_dropped) continue;
+      dropped = std::exchange(it->exception, nullptr);
+      it->in_use = true;
+      ++it->ours;
+      Py_INCREF(kept);
+      free = it;
+      break;
+    }
+  }
+  Py_XDECREF(dropped);
+  if (free) return free;
+  PyObject* const made = make_class(all, base);
+  if (!made) return nullptr;
+  AsyncClass* const it = in_class(reinterpret_cast<PyTypeObject*>(made));
+  PyObject* replaced = nullptr;
+  {
+    const Guard guard;
+    it->in_use = true;
+    it->ours = 1;
+    PyObject*& place = all.classes.kept[all.classes.next++ % all.classes.kept.size()];
+    AsyncClass* const old = place ? in_class(reinterpret_cast<PyTypeObject*>(place)) : nullptr;
+    // One that is in use is kept, so that it serves again.
+    if (!old || !old->in_use) {
+      replaced = std::exchange(place, Py_NewRef(made));
+      ++it->ours;
+      if (old) --old->ours;
+    }
+  }
+  Py_XDECREF(replaced);
+  return it;
+}
+
+void give_back(AsyncClass* it) {
+  if (!it) return;
+  PyObject* exception = nullptr;
+  PyObject* const type = it->told;
+  {
+    const Guard guard;
+    it->limit = nullptr;
+    // On its way, it keeps what it is to give, until it has been made or nobody has it any more.
+    if (it->in_use && !is_on_its_way(*it)) {
+      exception = std::exchange(it->exception, nullptr);
+      it->in_use = false;
+    }
+    --it->ours;
+  }
+  Py_XDECREF(exception);
+  Py_DECREF(type);
+}
+
+bool is_on_its_way(const AsyncClass& it) {
+  return errors_are_made_late && Py_REFCNT(it.told) > it.references + it.ours;
+}
+
+const PyObject* async_exception_of(const Interrupts& all, Ident ident) {
+  PyThreadState* const state = state_of_thread(all, ident);
+  return state ? async_exception_of(state) : nullptr;
+}
+
+bool has_frame(const Interrupts& all, Ident ident, PyObject* frame) {
+  PyThreadState* const state = state_of_thread(all, ident);
+  return state && has_frame(state, frame);
+}
+
+#if UNDERTHREAD_HAS_GIL
+
+bool is_starting(const Interrupts& all, Ident ident, PyObject* thread) {
+  PyThreadState* const state = state_of_thread(all, ident);
+  return state && start_of(state, thread) != Start::left;
+}
+
+bool has_thread(const Interrupts& all, Ident ident) {
+  return state_of_thread(all, ident) != nullptr;
+}
+
+#else
+
+bool is_starting(const Interrupts&, Ident, PyObject*) {
+  return true;
+}
+
+bool has_thread(const Interrupts&, Ident) {
+  return true;
+}
+
+#endif
+
+int visit_async_classes(const AsyncClasses& classes, visitproc visit, void* arg) {
+  Py_VISIT(classes.type);
+  for (PyObject* type : classes.kept) Py_VISIT(type);
+  return 0;
+}
+
+void forget_async_classes(AsyncClasses& classes) {
+  for (PyObject*& type : classes.kept) {
+    if (AsyncClass* const it = type ? in_class(reinterpret_cast<PyTypeObject*>(type)) : nullptr)
+      it->all = nullptr;
+    Py_CLEAR(type);
+  }
+  Py_CLEAR(classes.type);
+}
+
+}  // namespace underthread::python

@@ -1,0 +1,108 @@
+#include "interrupts/hold_interrupts.h"
+
+#include <underthread/ident.h>
+
+#include <cstdint>
+
+#include "interrupts/interrupts.h"
+#include "interrupts/main_thread.h"
+#include "interrupts/signal_fronts.h"
+#include "lot/thread_record.h"
+
+namespace underthread::python {
+namespace {
+
+struct HoldObject {
+  PyObject_HEAD Ident ident;  ///< of the thread that is in the block; 0: none
+  std::uint32_t holder;       ///< its record and generation; 0: it has none
+
+  bool is_here() const {
+    const lot::ThreadRecord* const me = lot::current();
+    return ident == get_ident() && (!me || holder == 0 || holder == me->holder);
+  }
+};
+
+HoldObject* object(PyObject* self) {
+  return reinterpret_cast<HoldObject*>(self);
+}
+
+PyObject* enter(PyObject* self, PyObject*) {
+  Interrupts* const all = interrupts_of(Py_TYPE(self));
+  if (!all || !learn(*all)) return nullptr;
+  if (object(self)->ident != 0) {
+    PyErr_Format(PyExc_RuntimeError,
+                 "this hold_interrupts() is in use: %s is in its block; make one for each block",
+                 object(self)->is_here() ? "this thread" : "another thread");
+    return nullptr;
+  }
+  const bool is_first = !is_held(*all);
+  if (!hold(*all)) return nullptr;
+  if (is_first && runs_handlers_here()) hold_python_signals();
+  const lot::ThreadRecord* const me = lot::current();
+  object(self)->holder = me ? me->holder : 0;
+  object(self)->ident = get_ident();
+  return Py_NewRef(self);
+}
+
+PyObject* exit(PyObject* self, PyObject*) {
+  Interrupts* const all = interrupts_of(Py_TYPE(self));
+  if (!all) return nullptr;
+  forget_in_child(*all);
+  if (!object(self)->is_here()) {
+    PyErr_SetString(PyExc_RuntimeError, object(self)->ident == 0
+                                            ? "it does not hold interrupts off"
+                                            : "another thread holds interrupts off by it");
+    return nullptr;
+  }
+  object(self)->ident = 0;
+  // Signals' handlers first: what one raises goes before what was sent, which is raised behind it.
+  release(*all, false);
+  const bool is_last = !is_held(*all);
+  if (is_last && runs_handlers_here() && !release_python_signals()) return nullptr;
+  if (is_last && !raise_due(*all, nullptr)) return nullptr;
+  Py_RETURN_NONE;
+}
+
+PyObject* make(PyTypeObject* type, PyObject* arguments, PyObject* names) {
+  if (PyTuple_GET_SIZE(arguments) > 0 || (names && PyDict_GET_SIZE(names) > 0)) {
+    PyErr_SetString(PyExc_TypeError, "hold_interrupts() takes no arguments");
+    return nullptr;
+  }
+  return type->tp_alloc(type, 0);
+}
+
+void dealloc(PyObject* self) {
+  PyTypeObject* const type = Py_TYPE(self);
+  type->tp_free(self);
+  Py_DECREF(type);
+}
+
+PyMethodDef methods[] = {
+    {"__enter__", enter, METH_NOARGS, nullptr},
+    {"__exit__", exit, METH_VARARGS, nullptr},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+const char documentation[] =
+    "hold_interrupts()\n--\n\n"
+    "A block that nothing interrupts, to be used by `with`.\n\n"
+    "What comes meanwhile for this thread is delivered when the block is left: an exception of\n"
+    "interrupt() or time_limit(), and in the main thread what interrupt_main(), Ctrl-C or another\n"
+    "signal has its handler do. Waits go on for as long as they take. Nests.";
+
+}  // namespace
+
+PyTypeObject* make_hold_interrupts_type(PyObject* module) {
+  PyType_Slot slots[] = {
+      {Py_tp_new, reinterpret_cast<void*>(make)},
+      {Py_tp_dealloc, reinterpret_cast<void*>(dealloc)},
+      {Py_tp_methods, methods},
+      {Py_tp_doc, const_cast<char*>(documentation)},
+      {0, nullptr},
+  };
+  PyType_Spec spec = {"underthread.hold_interrupts", sizeof(HoldObject), 0,
+                      Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, slots};
+  return reinterpret_cast<PyTypeObject*>(PyType_FromModuleAndSpec(module, &spec, nullptr));
+}
+
+}  // namespace underthread::python

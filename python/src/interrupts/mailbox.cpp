@@ -1,0 +1,669 @@
+#include "interrupts/mailbox.h"
+
+#include <underthread/lot/wait.h>
+
+#include <algorithm>
+#include <new>
+
+#include "interrupts/guard.h"
+#include "interrupts/interrupts.h"
+#include "interrupts/limit.h"
+#include "interrupts/main_thread.h"
+#include "interrupts/start_failure.h"
+#include "interrupts/thread_nudge.h"
+#include "lot/thread_record.h"
+#include "os/futex.h"
+
+namespace underthread::python {
+namespace {
+
+/// A limit whose frame is suspended when its time is up is looked after again after this, ns, and
+/// then each time when as much time again has gone by: it is told at most twice as late, and one
+/// that is never resumed costs nothing in the end.
+constexpr std::int64_t first_pause = 10'000'000;
+
+std::uint32_t holder_of(Ident ident) {
+  std::uint32_t holder = 0;
+  lot::find(ident, [&](lot::ThreadRecord& record) { holder = record.holder; });
+  return holder;
+}
+
+bool is_main(const Interrupts& all, Ident ident) {
+  return all.interpreter == PyInterpreterState_Main() && ident == main_ident();
+}
+
+/// Pendings that have left their mailbox and are to be dropped outside of Guard.
+class Gone {
+ public:
+  explicit Gone(Interrupts& all) : all_(all) {}
+  Gone(const Gone&) = delete;
+  Gone& operator=(const Gone&) = delete;
+  void add(Pending* pending) {
+    pending->next = first_;
+    first_ = pending;
+  }
+  void drop_all() {
+    while (Pending* const each = first_) {
+      first_ = each->next;
+      drop(all_, each);
+    }
+  }
+
+ private:
+  Interrupts& all_;
+  Pending* first_ = nullptr;
+};
+
+Mailbox* find(const Interrupts& all, Ident ident) {
+  Mailbox* box = all.mailboxes;
+  while (box && box->ident != ident) box = box->next;
+  return box;
+}
+
+void unlink(Mailbox& box, const Pending* pending) {
+  Pending** place = &box.first;
+  while (*place != pending) place = &(*place)->next;
+  *place = pending->next;
+}
+
+void append(Mailbox& box, Pending* pending) {
+  Pending** end = &box.first;
+  while (*end) end = &(*end)->next;
+  *end = pending;
+  pending->next = nullptr;
+}
+
+void unlist(Mailbox& box, const TimeLimit* limit) {
+  TimeLimit** place = &box.limits;
+  while (*place && *place != limit) place = &(*place)->next;
+  if (*place) *place = limit->next;
+}
+
+void list(Mailbox& box, TimeLimit* limit) {
+  limit->next = box.limits;
+  box.limits = limit;
+}
+
+/// Takes a mailbox out of the list if nothing is in it.
+void unlink_if_idle(Interrupts& all, Mailbox* box) {
+  if (box->first || box->held > 0 || box->limits) return;
+  Mailbox** place = &all.mailboxes;
+  while (*place != box) place = &(*place)->next;
+  *place = box->next;
+  delete box;
+}
+
+/// The thread that the mailbox is of has ended.
+void empty(Interrupts& all, Mailbox& box, Gone& gone) {
+  box.held = 0;
+  box.told = nullptr;
+  while (Pending* const pending = box.first) {
+    box.first = pending->next;
+    if (pending->kind != Kind::start_failure) ++all.account.dropped;
+    gone.add(pending);
+  }
+  while (TimeLimit* const limit = box.limits) {
+    box.limits = limit->next;
+    limit->state = TimeLimit::idle;
+    limit->ident = 0;
+  }
+}
+
+/// Null: no memory.
+Mailbox* find_or_make(Interrupts& all, Ident ident, Gone& gone) {
+  const std::uint32_t holder = holder_of(ident);
+  Mailbox* box = find(all, ident);
+  if (box && box->holder != holder) {
+    // A record may come late, and then it is the same thread.
+    if (box->holder != 0) empty(all, *box, gone);
+    box->holder = holder;
+  }
+  if (box) return box;
+  box = new (std::nothrow) Mailbox{ident, holder, 0, nullptr, nullptr, nullptr, all.mailboxes};
+  if (box) all.mailboxes = box;
+  return box;
+}
+
+/// What the interpreter has been told is no longer to be found there: it is being made, or somebody
+/// else has told it something else.
+void refresh(Interrupts& all, Mailbox& box, Gone& gone) {
+  Pending* const told = box.told;
+  if (!told) return;
+#if UNDERTHREAD_HAS_GIL
+  const bool is_known = true;
+#else
+  // Another thread's state cannot be looked at. It is told once more: `tell`.
+  const bool is_known = box.ident == get_ident();
+#endif
+  if (!is_known || async_exception_of(all, box.ident) == told->async_class->told) return;
+  box.told = nullptr;
+  unlink(box, told);
+  told->delivery = is_on_its_way(*told->async_class) ? Delivery::not_made : Delivery::overwritten;
+  if (told->delivery == Delivery::overwritten) ++all.account.overwritten;
+  gone.add(told);
+}
+
+/// Whether a Pending may be raised in its thread now.
+bool is_due(const Interrupts& all, const Mailbox& box, const Pending& pending) {
+  if (pending.kind == Kind::start_failure || box.held > 0) return false;
+  return !pending.frame || has_frame(all, box.ident, pending.frame);
+}
+
+Pending* first_due(const Interrupts& all, const Mailbox& box) {
+  Pending* pending = box.first;
+  while (pending && !is_due(all, box, *pending)) pending = pending->next;
+  return pending;
+}
+
+/// Tells the interpreter of the first that is due, unless it has been told of one. The main thread
+/// is told by `tell_main_thread`, outside of Guard. @return false: there is no such thread
+bool tell(Interrupts& all, Mailbox& box) {
+  if (box.held > 0 || all.is_ended || is_main(all, box.ident)) return true;
+  Pending* const pending = box.told ? box.told : first_due(all, box);
+  if (!pending || !pending->async_class) return true;
+#if UNDERTHREAD_HAS_GIL
+  if (box.told) return true;
+  // Somebody else's is raised first. `send` has adopted it; a limit is looked after again.
+  const PyObject* const there = async_exception_of(all, box.ident);
+  if (there && there != pending->async_class->told) return true;
+#endif
+  pending->delivery = Delivery::told;
+  box.told = pending;
+  if (PyThreadState_SetAsyncExc(box.ident, pending->async_class->told) > 0) return true;
+  pending->delivery = Delivery::queued;
+  box.told = nullptr;
+  return false;
+}
+
+/// In the thread itself: the interpreter is not to raise what it has been told; what somebody else
+/// has told it stays.
+void untell(Interrupts& all, Mailbox& box, Gone& gone) {
+  refresh(all, box, gone);
+  if (!box.told) return;
+  PyThreadState_SetAsyncExc(box.ident, nullptr);
+  box.told->delivery = Delivery::queued;
+  box.told = nullptr;
+}
+
+/// Puts the limits that are over into the queue, but for those whose frame is suspended.
+void expire(Interrupts& all, Mailbox& box, std::int64_t now) {
+  // Those that were over first go first.
+  for (;;) {
+    TimeLimit* over = nullptr;
+    for (TimeLimit* each = box.limits; each; each = each->next) {
+      if (each->look_at > now || (over && over->deadline <= each->deadline)) continue;
+      over = each;
+    }
+    if (!over) return;
+    over->expired = true;
+    over->state = TimeLimit::over;
+    if (over->frame && !has_frame(all, box.ident, over->frame)) {
+      over->look_at = now + std::max(first_pause, now - over->deadline);
+      continue;
+    }
+    unlist(box, over);
+    Py_INCREF(reinterpret_cast<PyObject*>(over));
+    over->pending.delivery = Delivery::queued;
+    ++all.account.accepted;
+    append(box, &over->pending);
+  }
+}
+
+/// Puts an exception, for which nobody has been told yet, where its class finds it.
+void fill(const Pending& pending) {
+  AsyncClass* const it = pending.async_class;
+  if (!it) return;
+  it->in_use = true;
+  it->exception = Py_XNewRef(pending.exception);
+  it->limit = pending.limit;
+}
+
+/// What somebody else has told the interpreter to raise in that thread, to go first: null: nothing,
+/// or it cannot be had. Not under Guard.
+Pending* adopt(Interrupts& all, Ident ident) {
+  Interrupts& here = all;
+  PyObject* theirs = nullptr;
+  {
+    const Guard guard;
+    theirs = const_cast<PyObject*>(async_exception_of(here, ident));
+    const Mailbox* const box = find(all, ident);
+    if (box && box->told && box->told->async_class->told == theirs) theirs = nullptr;
+    Py_XINCREF(theirs);
+  }
+  if (!theirs) return nullptr;
+  AsyncClass* const it = take_class(all, theirs);
+  auto* const adopted = it ? new (std::nothrow) Pending : nullptr;
+  if (!adopted) {
+    PyErr_Clear();
+    give_back(it);
+    Py_DECREF(theirs);
+    return nullptr;
+  }
+  adopted->kind = Kind::adopted;
+  adopted->exception = theirs;
+  adopted->async_class = it;
+  return adopted;
+}
+
+/// Ends the thread's wait, if it is in one of ours, or its system call, if the interpreter would
+/// raise there.
+void wake(Ident ident) {
+  lot::ThreadRecord* const thread =
+      lot::find(ident, [](lot::ThreadRecord& record) { lot::interrupt(record); });
+  if (thread) nudge_thread(*thread);
+}
+
+/// Takes the reference.
+void raise_instance(PyObject* instance) {
+  PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(instance)), instance);
+  Py_DECREF(instance);
+}
+
+/// @return false: a Python error is set
+bool raise_and_drop(Interrupts& all, Pending* taken, const char* what) {
+  if (!taken) return true;
+  PyObject* const made = taken->limit                   ? limit_error(*taken->limit, what)
+                         : taken->kind == Kind::adopted ? PyObject_CallNoArgs(taken->exception)
+                                                        : Py_NewRef(taken->exception);
+  if (made && PyExceptionInstance_Check(made)) {
+    raise_instance(made);
+  } else if (made) {
+    PyErr_Format(PyExc_TypeError, "calling %R should have returned an instance of BaseException",
+                 taken->exception);
+    Py_DECREF(made);
+  }
+  drop(all, taken);
+  return false;
+}
+
+/// Takes the first that is due out of this thread's mailbox.
+Pending* take_first(Interrupts& all, Mailbox& box, Gone& gone) {
+  refresh(all, box, gone);
+  expire(all, box, os::now());
+  Pending* const taken = first_due(all, box);
+  if (!taken) return nullptr;
+  untell(all, box, gone);
+  unlink(box, taken);
+  ++all.account.raised;
+  tell(all, box);
+  return taken;
+}
+
+/// A start that has failed, and that this thread waits for: raised also while it holds interrupts
+/// off, since nothing else can end its wait. @return false: a Python error is set
+bool raise_failed_start(Interrupts& all) {
+  Pending* failed = nullptr;
+  {
+    const Guard guard;
+    Mailbox* const box = find(all, get_ident());
+    failed = box ? box->first : nullptr;
+    while (failed && failed->kind != Kind::start_failure) failed = failed->next;
+    if (!failed) return true;
+    unlink(*box, failed);
+  }
+  const Start start = start_of(PyThreadState_Get(), failed->thread);
+  if (start == Start::waited_for) {
+    raise_start_failure(Py_XNewRef(failed->exception));
+    drop(all, failed);
+    return false;
+  }
+  if (start == Start::left) {
+    tell_start_failure(failed->thread, failed->exception);
+    drop(all, failed);
+    return true;
+  }
+  const Guard guard;
+  if (Mailbox* const box = find(all, get_ident())) append(*box, failed);
+  return true;
+}
+
+bool has_due(Interrupts& all) {
+  const Guard guard;
+  const Mailbox* const box = find(all, get_ident());
+  return box && first_due(all, *box);
+}
+
+}  // namespace
+
+void drop(Interrupts&, Pending* pending) {
+  Py_CLEAR(pending->exception);
+  if (pending->kind == Kind::limit) {
+    // Part of the limit, which keeps the rest for the next time.
+    Py_DECREF(reinterpret_cast<PyObject*>(pending->limit));
+    return;
+  }
+  Py_CLEAR(pending->thread);
+  give_back(pending->async_class);
+  delete pending;
+}
+
+bool send(Interrupts& all, Ident ident, PyObject* exception, lot::Callback<bool()> is_meant) {
+  const bool to_main = is_main(all, ident);
+  auto* const sent = new (std::nothrow) Pending;
+  if (!sent) {
+    PyErr_NoMemory();
+    return false;
+  }
+  sent->exception = Py_NewRef(exception);
+  if (!to_main && !(sent->async_class = take_class(all, exception))) {
+    drop(all, sent);
+    return false;
+  }
+  Pending* adopted = to_main ? nullptr : adopt(all, ident);
+
+  Gone gone(all);
+  bool is_accepted = false;
+  bool has_memory = true;
+  // From here on to the end of the section no other thread has the GIL.
+  const bool is_there = is_meant() && has_thread(all, ident);
+  if (is_there) {
+    const Guard guard;
+    Mailbox* const box = all.is_ended ? nullptr : find_or_make(all, ident, gone);
+    has_memory = box || all.is_ended;
+    if (box) {
+      refresh(all, *box, gone);
+      append(*box, sent);
+      fill(*sent);
+      if (adopted && async_exception_of(all, ident) == adopted->exception) {
+        fill(*adopted);
+        // It takes the place of theirs in the interpreter, and is the same.
+        if (PyThreadState_SetAsyncExc(ident, adopted->async_class->told) > 0) {
+          adopted->next = box->first;
+          box->first = box->told = adopted;
+          adopted->delivery = Delivery::told;
+          ++all.account.accepted;
+          adopted = nullptr;
+        }
+      }
+      is_accepted = tell(all, *box);
+      if (!is_accepted) {
+        unlink(*box, sent);
+        unlink_if_idle(all, box);
+      }
+      all.account.accepted += is_accepted;
+    }
+  }
+  gone.drop_all();
+  if (adopted) drop(all, adopted);
+  if (!is_accepted) {
+    drop(all, sent);
+    if (!has_memory) PyErr_NoMemory();
+    return false;
+  }
+  if (to_main)
+    tell_main_thread();
+  else
+    wake(ident);
+  return true;
+}
+
+bool hold(Interrupts& all) {
+  Gone gone(all);
+  Mailbox* box = nullptr;
+  {
+    const Guard guard;
+    box = find_or_make(all, get_ident(), gone);
+    if (box) {
+      untell(all, *box, gone);
+      ++box->held;
+    }
+  }
+  gone.drop_all();
+  if (!box) PyErr_NoMemory();
+  return box != nullptr;
+}
+
+bool release(Interrupts& all, bool raise) {
+  Gone gone(all);
+  Pending* taken = nullptr;
+  bool is_left = false;
+  {
+    const Guard guard;
+    Mailbox* const box = find(all, get_ident());
+    if (!box) return true;
+    if (box->held > 0) --box->held;
+    if (raise)
+      taken = take_first(all, *box, gone);
+    else
+      tell(all, *box);
+    is_left = first_due(all, *box) != nullptr;
+    unlink_if_idle(all, box);
+  }
+  gone.drop_all();
+  if (is_left && is_main(all, get_ident())) tell_main_thread();
+  return raise_and_drop(all, taken, nullptr);
+}
+
+bool is_held(Interrupts& all) {
+  const Guard guard;
+  const Mailbox* const box = find(all, get_ident());
+  return box && box->held > 0;
+}
+
+bool raise_due(Interrupts& all, const char* what) {
+  if (what && !raise_failed_start(all)) return false;
+  Gone gone(all);
+  Pending* taken = nullptr;
+  {
+    const Guard guard;
+    Mailbox* const box = find(all, get_ident());
+    if (!box) return true;
+    taken = take_first(all, *box, gone);
+    unlink_if_idle(all, box);
+  }
+  gone.drop_all();
+  // What is left is for the next check.
+  if (taken && is_main(all, get_ident()) && has_due(all)) tell_main_thread();
+  return raise_and_drop(all, taken, what);
+}
+
+std::int64_t next_limit(Interrupts& all) {
+  const Guard guard;
+  const Mailbox* const box = find(all, get_ident());
+  std::int64_t next = lot::never;
+  if (!box || box->held > 0) return next;
+  for (const TimeLimit* each = box->limits; each; each = each->next)
+    next = std::min(next, each->look_at);
+  return next;
+}
+
+bool send_start_failure(Interrupts& all, Ident ident, Pending& pending) {
+  Gone gone(all);
+  if (!is_starting(all, ident, pending.thread)) return false;
+  bool is_sent = false;
+  {
+    const Guard guard;
+    Mailbox* const box = all.is_ended ? nullptr : find_or_make(all, ident, gone);
+    is_sent = box != nullptr;
+    if (box) append(*box, &pending);
+  }
+  gone.drop_all();
+  if (is_sent) lot::find(ident, [](lot::ThreadRecord& record) { lot::interrupt(record); });
+  return is_sent;
+}
+
+bool enter(Interrupts& all, TimeLimit& limit) {
+  Gone gone(all);
+  const Ident me = get_ident();
+  bool is_listed = false;
+  {
+    const Guard guard;
+    Mailbox* const box = find_or_make(all, me, gone);
+    is_listed = box != nullptr;
+    if (box) {
+      limit.state = TimeLimit::running;
+      limit.expired = false;
+      limit.ident = me;
+      limit.holder = box->holder;
+      limit.look_at = limit.deadline;
+      fill(limit.pending);
+      list(*box, &limit);
+    }
+  }
+  gone.drop_all();
+  if (!is_listed) PyErr_NoMemory();
+  return is_listed;
+}
+
+void leave(Interrupts& all, TimeLimit& limit) {
+  Gone gone(all);
+  {
+    const Guard guard;
+    Mailbox* const box = find(all, get_ident());
+    if (limit.state == TimeLimit::idle) return;
+    limit.state = TimeLimit::idle;
+    limit.ident = 0;
+    if (!box) return;
+    refresh(all, *box, gone);
+    unlist(*box, &limit);
+    Pending* each = box->first;
+    while (each && each != &limit.pending) each = each->next;
+    if (each) {
+      if (box->told == each) untell(all, *box, gone);
+      unlink(*box, each);
+      ++all.account.taken_back;
+      gone.add(each);
+    }
+    tell(all, *box);
+    unlink_if_idle(all, box);
+  }
+  gone.drop_all();
+}
+
+void abandon(Interrupts& all, TimeLimit& limit) {
+  const Guard guard;
+  if (limit.state == TimeLimit::idle) return;
+  limit.state = TimeLimit::idle;
+  if (Mailbox* const box = find(all, limit.ident)) {
+    unlist(*box, &limit);
+    unlink_if_idle(all, box);
+  }
+}
+
+std::int64_t expire_limits(Interrupts& all, std::int64_t now) {
+  Gone gone(all);
+  bool is_mains = false;
+  for (;;) {
+    Ident told = 0;
+    {
+      const Guard guard;
+      for (Mailbox* box = all.mailboxes; box && told == 0; box = box->next) {
+        const Pending* const before = box->first;
+        const Pending* last = before;
+        while (last && last->next) last = last->next;
+        expire(all, *box, now);
+        const bool has_new = last ? last->next != nullptr : box->first != nullptr;
+        if (!has_new) continue;
+        refresh(all, *box, gone);
+        told = box->ident;
+        is_mains = is_mains || is_main(all, told);
+        tell(all, *box);
+      }
+    }
+    gone.drop_all();
+    if (told == 0) break;
+    if (!is_main(all, told)) wake(told);
+  }
+  if (is_mains) tell_main_thread();
+  const Guard guard;
+  return std::min(first_deadline(all, true), first_deadline(all, false));
+}
+
+std::int64_t first_deadline(const Interrupts& all, bool by_timekeeper) {
+  std::int64_t first = lot::never;
+  for (const Mailbox* box = all.mailboxes; box; box = box->next)
+    for (const TimeLimit* each = box->limits; each; each = each->next)
+      if (each->by_timekeeper == by_timekeeper) first = std::min(first, each->look_at);
+  return first;
+}
+
+void take_made(Interrupts& all, AsyncClass& it) {
+  Gone gone(all);
+  {
+    const Guard guard;
+    Mailbox* const box = find(all, get_ident());
+    if (box && box->told && box->told->async_class == &it) {
+      Pending* const made = box->told;
+#if !UNDERTHREAD_HAS_GIL
+      // It may have been told once more meanwhile.
+      if (async_exception_of(all, box->ident) == it.told)
+        PyThreadState_SetAsyncExc(box->ident, nullptr);
+#endif
+      box->told = nullptr;
+      unlink(*box, made);
+      ++all.account.raised;
+      gone.add(made);
+      tell(all, *box);
+      unlink_if_idle(all, box);
+    }
+  }
+  settle_thread_nudge();
+  gone.drop_all();
+}
+
+void forget_mailbox(Interrupts& all) {
+  Gone gone(all);
+  {
+    const Guard guard;
+    Mailbox* const box = find(all, get_ident());
+    if (!box) return;
+    empty(all, *box, gone);
+    unlink_if_idle(all, box);
+  }
+  gone.drop_all();
+}
+
+void keep_own_mailbox(Interrupts& all) {
+  Gone gone(all);
+  {
+    const Guard guard;
+    const Ident me = get_ident();
+    Mailbox* own = nullptr;
+    while (Mailbox* const box = all.mailboxes) {
+      all.mailboxes = box->next;
+      if (box->ident == me && !own) {
+        own = box;
+        continue;
+      }
+      empty(all, *box, gone);
+      delete box;
+    }
+    if (own) {
+      own->next = nullptr;
+      own->holder = holder_of(me);
+      all.mailboxes = own;
+      untell(all, *own, gone);
+      Pending* each = own->first;
+      own->first = nullptr;
+      while (each) {
+        Pending* const next = each->next;
+        if (each->kind == Kind::limit) {
+          // Its block goes on here as well, and its time is up.
+          each->limit->look_at = os::now();
+          list(*own, each->limit);
+        }
+        gone.add(each);
+        each = next;
+      }
+      for (TimeLimit* limit = own->limits; limit; limit = limit->next) limit->holder = own->holder;
+      unlink_if_idle(all, own);
+    }
+    all.account = {};
+  }
+  gone.drop_all();
+}
+
+void forget_mailboxes(Interrupts& all) {
+  Gone gone(all);
+  {
+    const Guard guard;
+    while (Mailbox* const box = all.mailboxes) {
+      all.mailboxes = box->next;
+      empty(all, *box, gone);
+      delete box;
+    }
+  }
+  gone.drop_all();
+}
+
+}  // namespace underthread::python

@@ -1,0 +1,83 @@
+// The main thread of the main interpreter, where signals' handlers run: who it is, and how it gets
+// to know, at once, that something is due there.
+//
+// The interpreter only notes what is to run, and a main thread in a system call finds the note when
+// that ends. So it is nudged (os/nudge.h), until it has looked: a pending call of the
+// interpreter's, which it makes where it would run the handler, says so. In a wait of ours it is
+// woken without a signal; it is nudged only if it has not looked a moment later. A thread that
+// blocks the nudge's signal is not nudged, since a `sigwait` of the program's could take it.
+//
+// Its alarm is a timer of the kernel's, for its time limits in a program without other threads.
+//
+// Nothing is left: the timers go, and SIGURG has its default action again, when nothing is due.
+#pragma once
+
+#include <underthread/ident.h>
+
+#include <cstdint>
+
+#include "cpython/cpython.h"
+#include "lot/thread_record.h"
+
+namespace underthread::python {
+
+struct Interrupts;
+
+/// Reads UNDERTHREAD_PROMPT and UNDERTHREAD_NUDGE, at the first time. False: a Python error is set.
+bool prepare_prompt_interrupts();
+bool interrupts_are_prompt();
+/// `underthread.prompt_interrupts([on])`: sets whether interrupts are prompt; says whether they
+/// were.
+PyObject* prompt_interrupts(PyObject* module, PyObject* arguments);
+
+/// Whether this is the main thread in the main interpreter.
+bool runs_handlers_here();
+/// The main interpreter's state of this room, from when its module is whole; null: until it goes.
+void set_main_interrupts(Interrupts* all);
+Interrupts* main_interrupts();
+/// In the main thread: who that is.
+void learn_main_thread();
+/// With the GIL of the main interpreter; 0: it is not known.
+Ident main_ident();
+/// Whether signals are the interpreter's to use: not where its host has kept them for itself.
+bool may_use_signals();
+
+/// The signal that nudges are sent with: what UNDERTHREAD_NUDGE says, else one that the program
+/// does nothing about; 0: none is to be had. `nudged`: as for os::Nudge::claim.
+int claim_nudge(void (*nudged)());
+
+/// In the main thread, around a wait of ours: from `begin_wait` on it is woken there. A handler
+/// that runs in the wait may wait as well, so the one before is kept: null: it was in none.
+lot::ThreadRecord* begin_wait(lot::ThreadRecord& me);
+void end_wait(lot::ThreadRecord* before);
+/// In the main thread: what its wait is for, for the text of a limit that ends it; null: it waits
+/// for nothing of ours. @return what it was before
+const char* set_waited_for(const char* what);
+/// Wakes the main thread if it is in such a wait. What it is to find there is there already.
+/// Async-signal-safe. @return false: it is in none
+bool wake_main_thread();
+
+/// Something is due in the mailbox of the main thread: sees to it that it is raised at its next
+/// check, and that the check comes at once. Any thread of the main interpreter, with the GIL.
+void tell_main_thread();
+/// After the interpreter has noted that the handler of `signum` is to run: sees to it that the main
+/// thread looks. Any thread with a thread state.
+void hurry_main_thread(int signum);
+/// In the main thread, where it runs handlers: what has been sent so far is found from here on.
+void have_looked();
+/// In the main thread, at its check: false: what was due is raised.
+bool raise_in_main_thread();
+
+/// In the main thread: sets its alarm to the first of its limits that has `by_timekeeper` unset;
+/// none: puts it away. @return false: it cannot have one
+bool set_alarm(Interrupts& all);
+/// The main thread holds interrupts off, or does not any more. Its alarm is silent meanwhile.
+void hold_alarm(bool holds);
+
+/// Called behind the handler of a signal, in the thread that took it.
+void signal_was_handled();
+
+/// The interpreter ends: no alarm, no nudge, and the next one may have another main thread.
+void forget_main_thread();
+
+}  // namespace underthread::python

@@ -1,0 +1,106 @@
+#include "interrupts/signal_fronts.h"
+
+#include <atomic>
+#include <cstdint>
+
+#include "interrupts/interrupts.h"
+#include "interrupts/main_thread.h"
+#include "interrupts/reserved_signal.h"
+#include "os/signal_action.h"
+#include "os/signal_front.h"
+
+namespace underthread::python {
+namespace {
+
+// seq_cst: who notes sets its bit and then looks whether signals are still held; who releases ends
+// that and then takes the bits. One of the two finds it, and only one.
+constinit std::atomic<bool> is_holding{false};
+constinit std::atomic<std::uint64_t> interrupts{0};
+
+void interrupt([[maybe_unused]] int signum) {
+#if UNDERTHREAD_INTERRUPT_TAKES_SIGNUM
+  PyErr_SetInterruptEx(signum);
+#else
+  PyErr_SetInterrupt();
+#endif
+}
+
+/// `_signal.getsignal`, borrowed; null: it cannot be had.
+PyObject* getsignal() {
+  Interrupts* const all = main_interrupts();
+  if (!all || PyInterpreterState_Get() != all->interpreter) return nullptr;
+  if (all->getsignal) return all->getsignal;
+  PyObject* const signal = PyImport_ImportModule("_signal");
+  all->getsignal = signal ? PyObject_GetAttrString(signal, "getsignal") : nullptr;
+  Py_XDECREF(signal);
+  PyErr_Clear();
+  return all->getsignal;
+}
+
+}  // namespace
+
+PyObject* python_handler(int signum) {
+  PyObject* const function = getsignal();
+  PyObject* const number = function ? PyLong_FromLong(signum) : nullptr;
+  if (!number) return nullptr;
+  // Called for each signal wherever interrupts are held off: by its C function, as the interpreter
+  // would.
+  PyObject* const found =
+      PyCFunction_Check(function) && PyCFunction_GET_FLAGS(function) == METH_O
+          ? PyCFunction_GET_FUNCTION(function)(PyCFunction_GET_SELF(function), number)
+          : PyObject_CallFunctionObjArgs(function, number, nullptr);
+  Py_DECREF(number);
+  if (!found) PyErr_Clear();
+  return found;
+}
+
+void put_fronts() {
+  if (!may_use_signals()) return;
+  os::call_behind_fronts(signal_was_handled);
+  const int last = os::last_real_time_signal();
+  for (int signum = 1; signum <= last; ++signum) {
+    PyObject* const handler = python_handler(signum);
+    if (handler && PyCallable_Check(handler)) os::put_front(signum);
+    Py_XDECREF(handler);
+  }
+}
+
+void hold_python_signals() {
+  put_fronts();
+  is_holding.store(true, std::memory_order_seq_cst);
+  os::hold_signals();
+  hold_alarm(true);
+}
+
+bool note_held_interrupt(int signum) {
+  if (!is_holding.load(std::memory_order_seq_cst)) return false;
+  const std::uint64_t bit = std::uint64_t{1} << (signum - 1);
+  interrupts.fetch_or(bit, std::memory_order_seq_cst);
+  return is_holding.load(std::memory_order_seq_cst) ||
+         !(interrupts.fetch_and(~bit, std::memory_order_seq_cst) & bit);
+}
+
+bool release_python_signals() {
+  bool has_come = os::are_signals_noted();
+  os::release_signals();
+  hold_alarm(false);
+  is_holding.store(false, std::memory_order_seq_cst);
+  std::uint64_t left = interrupts.exchange(0, std::memory_order_seq_cst);
+  for (int signum = 1; left != 0; ++signum, left >>= 1) {
+    if (!(left & 1)) continue;
+    interrupt(signum);
+    has_come = true;
+  }
+  if (!has_come || PyErr_CheckSignals() == 0) return true;
+  // The rest is noted, and the handler has made the interpreter forget to look for it.
+  trip_main_thread();
+  return false;
+}
+
+void forget_held_signals(bool holds) {
+  os::forget_noted_signals(holds);
+  is_holding.store(holds, std::memory_order_seq_cst);
+  interrupts.store(0, std::memory_order_seq_cst);
+}
+
+}  // namespace underthread::python

@@ -1,0 +1,20 @@
+// Threads other than the main one in system calls: from 3.15 on the interpreter, when such a call
+// has ended with EINTR, raises what it has been told to raise in that thread. So the thread is
+// nudged (os/nudge.h) until that has happened. Before, it asks in the main thread only, and a nudge
+// would be in vain.
+#pragma once
+
+#include "cpython/cpython.h"
+#include "lot/thread_record.h"
+
+namespace underthread::python {
+
+/// After the interpreter has been told of an exception for that thread, which is not the main one.
+/// With the GIL, or under InboxGuard. Without memory or timers: nothing, or one nudge.
+void nudge_thread(lot::ThreadRecord& thread);
+
+/// In the thread itself: it raises what it was nudged for. It is nudged on if the interpreter has
+/// been told of another.
+void settle_thread_nudge();
+
+}  // namespace underthread::python

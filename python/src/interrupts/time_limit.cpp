@@ -1,0 +1,421 @@
+#include "interrupts/time_limit.h"
+
+#include <underthread/deadline.h>
+#include <underthread/lot/wait.h>
+
+#include <chrono>
+#include <cmath>
+#include <cstddef>
+#include <cstdio>
+
+#include "interrupts/guard.h"
+#include "interrupts/interrupts.h"
+#include "interrupts/limit.h"
+#include "interrupts/main_thread.h"
+#include "interrupts/timekeeper.h"
+#include "lot/thread_record.h"
+#include "os/futex.h"
+
+namespace underthread::python {
+namespace {
+
+/// How far outside of the frame that enters a block a generator or a coroutine is looked for: in
+/// between may be what enters it for somebody, as contextlib.ExitStack does.
+constexpr int frames_to_look_at = 8;
+
+/// Seconds: what fits into the clock's nanoseconds, as `_thread.TIMEOUT_MAX`.
+constexpr double longest = 9223372036.0;
+
+TimeLimit* object(PyObject* self) {
+  return reinterpret_cast<TimeLimit*>(self);
+}
+
+bool is_here(const TimeLimit& limit) {
+  const lot::ThreadRecord* const me = lot::current();
+  return limit.ident == get_ident() && (!me || limit.holder == 0 || limit.holder == me->holder);
+}
+
+/// The innermost frame of a generator or a coroutine that this code is in, a reference; null: there
+/// is none near enough. `is_coroutine`: which of the two.
+PyObject* find_frame(bool& is_coroutine) {
+  PyFrameObject* frame = PyEval_GetFrame();
+  Py_XINCREF(frame);
+  for (int depth = 0; frame && depth < frames_to_look_at; ++depth) {
+    PyCodeObject* const code = PyFrame_GetCode(frame);
+    const int flags = code->co_flags;
+    Py_DECREF(code);
+    is_coroutine = (flags & (CO_COROUTINE | CO_ITERABLE_COROUTINE | CO_ASYNC_GENERATOR)) != 0;
+    if (is_coroutine || (flags & CO_GENERATOR) != 0) return reinterpret_cast<PyObject*>(frame);
+    PyFrameObject* const back = PyFrame_GetBack(frame);
+    Py_DECREF(frame);
+    frame = back;
+  }
+  Py_XDECREF(frame);
+  return nullptr;
+}
+
+/// `module.function(argument)`, of a module that has been imported. Null: a Python error is set,
+/// or, and no error, it has not been.
+PyObject* call_imported(const char* module, const char* function, PyObject* argument) {
+  PyObject* const name = PyUnicode_FromString(module);
+  PyObject* const imported = name ? PyImport_GetModule(name) : nullptr;
+  PyObject* const result =
+      imported ? PyObject_CallMethod(imported, function, argument ? "O" : nullptr, argument)
+               : nullptr;
+  Py_XDECREF(imported);
+  Py_XDECREF(name);
+  return result;
+}
+
+/// asyncio's loop of this thread, if that is running one. As above.
+PyObject* running_loop() {
+  PyObject* const loop = call_imported("asyncio.events", "_get_running_loop", nullptr);
+  if (loop != Py_None) return loop;
+  Py_DECREF(loop);
+  return nullptr;
+}
+
+/// What a task's loop calls when the time of a block in it is up. If the task is suspended in it,
+/// nobody can raise there; so it is cancelled, and the end of the block makes that a TimeoutError.
+PyObject* cancel_task(PyObject* self, PyObject*) {
+  TimeLimit& limit = *object(self);
+  Interrupts* const all = interrupts_of(Py_TYPE(self));
+  if (!all) return nullptr;
+  if (!limit.task || limit.was_raised) Py_RETURN_NONE;
+  // From here on it is the task's: nothing is raised in its thread.
+  const Ident ident = limit.ident;
+  leave(*all, limit);
+  limit.ident = ident;
+  limit.expired = true;
+  PyObject* const done = PyObject_CallMethod(limit.task, "cancel", nullptr);
+  limit.has_cancelled = done != nullptr;
+  return done;
+}
+
+PyMethodDef cancel_task_method = {"_underthread_cancel_task", cancel_task, METH_NOARGS, nullptr};
+
+/// How often a task has been asked to cancel; 0 before 3.11. -1: a Python error is set.
+Py_ssize_t cancelling(PyObject* task) {
+  PyObject* const number = PyObject_CallMethod(task, "cancelling", nullptr);
+  if (!number) {
+    if (!PyErr_ExceptionMatches(PyExc_AttributeError)) return -1;
+    PyErr_Clear();
+    return 0;
+  }
+  const Py_ssize_t result = PyLong_AsSsize_t(number);
+  Py_DECREF(number);
+  return result;
+}
+
+/// Where the block is in a task of asyncio, has its loop call `cancel_task`. @return false: a
+/// Python error is set
+bool enter_task(TimeLimit& limit) {
+  PyObject* const loop = running_loop();
+  if (!loop) return !PyErr_Occurred();
+  PyObject* task = call_imported("asyncio.tasks", "current_task", loop);
+  if (task == Py_None) Py_CLEAR(task);
+  PyObject* const self = reinterpret_cast<PyObject*>(&limit);
+  PyObject* const function = task ? PyCFunction_New(&cancel_task_method, self) : nullptr;
+  const double seconds = static_cast<double>(limit.patience) * 1e-9;
+  limit.cancelling = function ? cancelling(task) : -1;
+  limit.timer = limit.cancelling >= 0
+                    ? PyObject_CallMethod(loop, "call_later", "dO", seconds, function)
+                    : nullptr;
+  Py_XDECREF(function);
+  Py_DECREF(loop);
+  if (limit.timer) {
+    limit.task = task;
+    return true;
+  }
+  Py_XDECREF(task);
+  return !PyErr_Occurred();
+}
+
+/// The block in a task has been left. @param error  what left it; null: nothing. @return false:
+/// that is what our cancellation came to, or a Python error is set
+bool leave_task(TimeLimit& limit, PyObject* error) {
+  PyObject* const task = limit.task;
+  PyObject* const timer = limit.timer;
+  limit.task = limit.timer = nullptr;
+  if (!task) return true;
+  PyObject* const cancelled = PyObject_CallMethod(timer, "cancel", nullptr);
+  Py_XDECREF(cancelled);
+  Py_DECREF(timer);
+  bool is_ours = cancelled && limit.has_cancelled;
+  if (is_ours) {
+    // Others may have cancelled the task too, and then that is what has happened to it.
+    PyObject* const left = PyObject_CallMethod(task, "uncancel", nullptr);
+    if (left)
+      is_ours = PyLong_AsSsize_t(left) <= limit.cancelling;
+    else if (PyErr_ExceptionMatches(PyExc_AttributeError))
+      PyErr_Clear();
+    Py_XDECREF(left);
+  }
+  Py_DECREF(task);
+  if (PyErr_Occurred()) return false;
+  if (!is_ours || !error) return true;
+  PyObject* const name = PyUnicode_FromString("asyncio.exceptions");
+  PyObject* const module = name ? PyImport_GetModule(name) : nullptr;
+  PyObject* const type = module ? PyObject_GetAttrString(module, "CancelledError") : nullptr;
+  const int is_cancellation = type ? PyObject_IsInstance(error, type) : -1;
+  Py_XDECREF(type);
+  Py_XDECREF(module);
+  Py_XDECREF(name);
+  return is_cancellation == 0;
+}
+
+PyObject* enter_block(PyObject* self, PyObject*) {
+  Interrupts* const all = interrupts_of(Py_TYPE(self));
+  if (!all || !learn(*all)) return nullptr;
+  TimeLimit& limit = *object(self);
+  if (limit.is_entered) {
+    PyErr_Format(PyExc_RuntimeError, "this %R is in force already: make one for each block", self);
+    return nullptr;
+  }
+  limit.expired = limit.was_raised = limit.has_cancelled = false;
+  limit.begin = os::now();
+  if (limit.patience == lot::never) {
+    limit.is_entered = true;
+    limit.ident = get_ident();
+    limit.holder = 0;
+    limit.deadline = lot::never;
+    return Py_NewRef(self);
+  }
+  const bool is_main = runs_handlers_here();
+  if (!is_main && !(limit.pending.async_class = take_class(*all, PyExc_TimeoutError)))
+    return nullptr;
+  bool is_coroutine = false;
+  limit.frame = find_frame(is_coroutine);
+  limit.pending.kind = Kind::limit;
+  limit.pending.limit = &limit;
+  limit.pending.frame = limit.frame;
+  limit.deadline = moment_in(std::chrono::nanoseconds(limit.patience));
+  limit.by_timekeeper = !is_main;
+  bool well = (!is_coroutine || enter_task(limit)) && enter(*all, limit);
+  if (well && is_main) {
+    const bool is_alone = state_of(all->module).threads.load(std::memory_order_relaxed) == 0;
+    if (!is_alone || !set_alarm(*all)) {
+      const Guard guard;
+      limit.by_timekeeper = true;
+    }
+  }
+  if (well && limit.by_timekeeper && !all->is_ended) well = keep_time(*all, limit);
+  limit.is_entered = well;
+  if (well) return Py_NewRef(self);
+  PyObject *type, *error, *traceback;
+  PyErr_Fetch(&type, &error, &traceback);
+  leave(*all, limit);
+  if (!leave_task(limit, nullptr)) PyErr_Clear();
+  give_back(limit.pending.async_class);
+  limit.pending.async_class = nullptr;
+  Py_CLEAR(limit.frame);
+  PyErr_Restore(type, error, traceback);
+  return nullptr;
+}
+
+/// The text of a limit that is over, with what is known about why.
+PyObject* text_of(const TimeLimit& limit, const char* what, std::int64_t took) {
+  if (what)
+    return PyUnicode_FromFormat("the time limit of %S s is over (waiting for %s)", limit.seconds,
+                                what);
+  if (took == 0) return PyUnicode_FromFormat("the time limit of %S s is over", limit.seconds);
+  char seconds[32];
+  std::snprintf(seconds, sizeof seconds, "%.3f", static_cast<double>(took) * 1e-9);
+  return PyUnicode_FromFormat("the time limit of %S s is over (its block took %s s)", limit.seconds,
+                              seconds);
+}
+
+PyObject* error_of(const TimeLimit& limit, const char* what, std::int64_t took) {
+  PyObject* const text = text_of(limit, what, took);
+  PyObject* const error =
+      text ? PyObject_CallFunctionObjArgs(PyExc_TimeoutError, text, nullptr) : nullptr;
+  Py_XDECREF(text);
+  return error;
+}
+
+/// Sets the error of a block that has been left too late, after `cause`; null: it ended by itself.
+void raise_at_end(const TimeLimit& limit, std::int64_t now, PyObject* cause) {
+  PyObject* const error = error_of(limit, nullptr, cause ? 0 : now - limit.begin);
+  if (!error) return;
+  if (cause) PyException_SetCause(error, Py_NewRef(cause));
+  PyErr_SetObject(PyExc_TimeoutError, error);
+  Py_DECREF(error);
+}
+
+PyObject* exit_block(PyObject* self, PyObject* arguments) {
+  PyObject *type = nullptr, *error = nullptr, *traceback = nullptr;
+  if (!PyArg_UnpackTuple(arguments, "__exit__", 0, 3, &type, &error, &traceback)) return nullptr;
+  Interrupts* const all = interrupts_of(Py_TYPE(self));
+  if (!all) return nullptr;
+  forget_in_child(*all);
+  TimeLimit& limit = *object(self);
+  if (!limit.is_entered) {
+    PyErr_Format(PyExc_RuntimeError, "this %R is not in force", self);
+    return nullptr;
+  }
+  // One whose thread has ended is nobody's, and may be left by whoever has its generator now.
+  const bool is_nobodys = limit.ident == 0;
+  if (!is_nobodys && !is_here(limit)) {
+    PyErr_Format(PyExc_RuntimeError, "this %R is in force in another thread", self);
+    return nullptr;
+  }
+  if (error == Py_None) error = nullptr;
+  const std::int64_t now = os::now();
+  const bool is_limited = limit.deadline != lot::never;
+  leave(*all, limit);
+  limit.is_entered = false;
+  limit.ident = 0;
+  limit.expired = is_limited && (limit.expired || now >= limit.deadline);
+  give_back(limit.pending.async_class);
+  limit.pending.async_class = nullptr;
+  limit.pending.frame = nullptr;
+  Py_CLEAR(limit.frame);
+  if (is_limited && runs_handlers_here()) set_alarm(*all);
+  if (!leave_task(limit, error)) {
+    if (!PyErr_Occurred()) raise_at_end(limit, now, error);
+    return nullptr;
+  }
+  const bool is_late = limit.expired && !error && !limit.was_raised && !is_nobodys;
+  if (is_late && !is_held(*all)) {
+    raise_at_end(limit, now, nullptr);
+    return nullptr;
+  }
+  Py_RETURN_NONE;
+}
+
+/// Nanoseconds of what `time_limit` was given. @return false: a Python error is set
+bool read_seconds(PyObject* seconds, std::int64_t& patience) {
+  patience = lot::never;
+  if (seconds == Py_None) return true;
+  const char* const allowed =
+      "time_limit() takes a number of seconds from 0 to 9223372036, or None for no limit; not %R";
+  if (!PyFloat_Check(seconds) && !PyIndex_Check(seconds)) {
+    PyErr_Format(PyExc_TypeError, allowed, seconds);
+    return false;
+  }
+  const double number = PyFloat_AsDouble(seconds);
+  const bool is_too_large = number == -1 && PyErr_ExceptionMatches(PyExc_OverflowError);
+  if (PyErr_Occurred() && !is_too_large) return false;
+  PyErr_Clear();
+  if (is_too_large || number > longest) {
+    PyErr_Format(std::isinf(number) ? PyExc_ValueError : PyExc_OverflowError, allowed, seconds);
+    return false;
+  }
+  if (!(number >= 0)) {
+    PyErr_Format(PyExc_ValueError, allowed, seconds);
+    return false;
+  }
+  return seconds_to_nanoseconds(seconds, patience);
+}
+
+PyObject* make(PyTypeObject* type, PyObject* arguments, PyObject* names) {
+  static const char* const keywords[] = {"seconds", nullptr};
+  PyObject* seconds = nullptr;
+  std::int64_t patience = 0;
+  if (!PyArg_ParseTupleAndKeywords(arguments, names, "O:time_limit", const_cast<char**>(keywords),
+                                   &seconds) ||
+      !read_seconds(seconds, patience))
+    return nullptr;
+  PyObject* const self = type->tp_alloc(type, 0);
+  if (!self) return nullptr;
+  object(self)->seconds = Py_NewRef(seconds);
+  object(self)->patience = patience;
+  return self;
+}
+
+int traverse(PyObject* self, visitproc visit, void* arg) {
+  const TimeLimit& limit = *object(self);
+  Py_VISIT(Py_TYPE(self));
+  Py_VISIT(limit.seconds);
+  Py_VISIT(limit.frame);
+  Py_VISIT(limit.task);
+  Py_VISIT(limit.timer);
+  return 0;
+}
+
+int clear(PyObject* self) {
+  TimeLimit& limit = *object(self);
+  // Never left: its generator has gone, or its thread has ended in it.
+  if (Interrupts* const all = interrupts_of(Py_TYPE(self)))
+    abandon(*all, limit);
+  else
+    PyErr_Clear();
+  give_back(limit.pending.async_class);
+  limit.pending.async_class = nullptr;
+  limit.pending.frame = nullptr;
+  Py_CLEAR(limit.frame);
+  Py_CLEAR(limit.task);
+  Py_CLEAR(limit.timer);
+  return 0;
+}
+
+void dealloc(PyObject* self) {
+  PyTypeObject* const type = Py_TYPE(self);
+  PyObject_GC_UnTrack(self);
+  clear(self);
+  Py_XDECREF(object(self)->seconds);
+  type->tp_free(self);
+  Py_DECREF(type);
+}
+
+PyObject* repr(PyObject* self) {
+  return PyUnicode_FromFormat("time_limit(%R)", object(self)->seconds);
+}
+
+PyObject* get_expired(PyObject* self, void*) {
+  const TimeLimit& limit = *object(self);
+  return PyBool_FromLong(limit.expired || (limit.is_entered && limit.deadline != lot::never &&
+                                           os::now() >= limit.deadline));
+}
+
+PyMethodDef methods[] = {
+    {"__enter__", enter_block, METH_NOARGS, nullptr},
+    {"__exit__", exit_block, METH_VARARGS, nullptr},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+PyGetSetDef attributes[] = {
+    {"expired", get_expired, nullptr,
+     "Whether the time of the block that was entered last was up, by the clock, when it was left, "
+     "or\n"
+     "is up by now.",
+     nullptr},
+    {nullptr, nullptr, nullptr, nullptr, nullptr},
+};
+
+const char documentation[] =
+    "time_limit(seconds)\n--\n\n"
+    "A block that takes no longer, to be used by `with`; None: as long as it likes.\n\n"
+    "When the time is up a TimeoutError is raised in the block, where interrupt() would raise it. "
+    "A\n"
+    "block in which none could be raised in time raises it at its end, unless another exception "
+    "leaves\n"
+    "it or interrupts are held off there. Never is one raised after the block, nor while it is\n"
+    "suspended: a task of asyncio is cancelled, and the end of the block raises the TimeoutError.\n"
+    "Blocks may be nested; one object can be used again, but not within its own block.";
+
+}  // namespace
+
+PyObject* limit_error(TimeLimit& limit, const char* what) {
+  limit.was_raised = true;
+  return error_of(limit, what, 0);
+}
+
+PyTypeObject* make_time_limit_type(PyObject* module) {
+  PyType_Slot slots[] = {
+      {Py_tp_new, reinterpret_cast<void*>(make)},
+      {Py_tp_dealloc, reinterpret_cast<void*>(dealloc)},
+      {Py_tp_traverse, reinterpret_cast<void*>(traverse)},
+      {Py_tp_clear, reinterpret_cast<void*>(clear)},
+      {Py_tp_repr, reinterpret_cast<void*>(repr)},
+      {Py_tp_methods, methods},
+      {Py_tp_getset, attributes},
+      {Py_tp_doc, const_cast<char*>(documentation)},
+      {0, nullptr},
+  };
+  PyType_Spec spec = {"underthread.time_limit", sizeof(TimeLimit), 0,
+                      Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE, slots};
+  return reinterpret_cast<PyTypeObject*>(PyType_FromModuleAndSpec(module, &spec, nullptr));
+}
+
+}  // namespace underthread::python

@@ -1,0 +1,36 @@
+// The timekeeper: looks when time limits are over, for all interpreters of the process. A thread of
+// the system's that blocks all signals, has no thread state, and attaches to an interpreter for the
+// moment in which it tells a thread of that one.
+//
+// It starts with the first limit that needs it: of a thread other than the main one, or of a main
+// thread that cannot have an alarm (main_thread.h) or has other threads beside it. It ends when no
+// limit has been in force for a second; before a fork, so that a child, and the interpreter's
+// warning, see no thread that the program has not started; and with the last interpreter. A program
+// with one thread never has it.
+#pragma once
+
+#include "cpython/cpython.h"
+
+namespace underthread::python {
+
+struct Interrupts;
+struct TimeLimit;
+
+/// A limit that is in force is looked after from now on. @return false: a Python error is set, and
+/// nobody does
+bool keep_time(Interrupts& all, const TimeLimit& limit);
+
+/// From now on the timekeeper knows this interpreter, or does not any more.
+void add_to_timekeeper(Interrupts& all);
+void remove_from_timekeeper(Interrupts& all);
+/// Waits, without the GIL, until it is not attached to this interpreter. `is_ended` is set.
+void await_timekeeper(Interrupts& all);
+
+/// Before a fork, with the GIL: ends it, and waits for that without the GIL.
+void stop_timekeeper();
+/// In the parent, after it: it goes on if there is a limit that it is to look after.
+void restart_timekeeper();
+/// In the child of a fork: it is not there. Async-signal-safe.
+void forget_timekeeper();
+
+}  // namespace underthread::python
