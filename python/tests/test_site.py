@@ -81,10 +81,17 @@ class Site(unittest.TestCase):
         self.assertEnded(environment.switch("on"), 0, f"on: {environment.file}\n")
         self.assertEnded(environment.run("-c", ACTIVE), 0, "True\n")
         self.assertEnded(environment.run("-c", ACTIVE, UNDERTHREAD="0"), 0, "False\n")
-        for _ in range(2):
-            self.assertEnded(environment.switch("off"), 0, f"off: {environment.file} is not there\n")
+        self.assertEnded(environment.switch("off"), 0, f"off: removed {environment.file}\n")
         self.assertEnded(environment.run("-c", ACTIVE), 0, "False\n")
         self.assertNotIn("underthread.pth", " ".join(os.listdir(environment.packages)))
+
+    def test_off_says_whether_it_was_on(self):
+        environment = self.environment
+        never = f"off: it was not on, there is no {environment.file}\n"
+        self.assertEnded(environment.switch("off"), 0, never)
+        environment.switch("on")
+        self.assertEnded(environment.switch("off"), 0, f"off: removed {environment.file}\n")
+        self.assertEnded(environment.switch("off"), 0, never)
 
     def test_switched_off_a_process_does_not_load_the_package(self):
         environment = self.environment

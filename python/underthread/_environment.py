@@ -75,10 +75,11 @@ def off(user):
     try:
         os.unlink(path)
     except FileNotFoundError:
-        pass
+        print("off: it was not on, there is no {}".format(path))
     except OSError as error:
         return _fail("cannot remove {}: {}".format(path, error.strerror))
-    print("off: {} is not there".format(path))
+    else:
+        print("off: removed {}".format(path))
     if not user and _is_on(user=True):
         print("still on for you: {}; --site off --user removes it".format(_path(user=True)))
     return 0
