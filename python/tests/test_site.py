@@ -223,6 +223,129 @@ class Site(unittest.TestCase):
             ["underthread.pth"],
         )
 
+    def install(self, record_end="\r\n"):
+        """Installs the package as an installer does: with a dist-info. Returns the path of its RECORD."""
+        environment = self.environment
+        environment.copy_package(environment.packages)
+        information = os.path.join(environment.packages, "underthread-0.1.0.dist-info")
+        os.mkdir(information)
+        for name, text in (
+            ("METADATA", "Metadata-Version: 2.1\nName: underthread\nVersion: 0.1.0\n"),
+            ("WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: false\n"),
+            ("INSTALLER", "pip\n"),
+        ):
+            with open(os.path.join(information, name), "w") as file:
+                file.write(text)
+        record = os.path.join(information, "RECORD")
+        paths = [
+            os.path.relpath(os.path.join(folder, name), environment.packages)
+            for top in (os.path.join(environment.packages, "underthread"), information)
+            for folder, _, names in os.walk(top)
+            for name in names
+        ]
+        with open(record, "w", newline="") as file:
+            for path in paths:
+                file.write(f"{path},sha256=4kZs,12{record_end}")
+            # A name that needs quotes and one beyond ASCII, as an installer writes them.
+            file.write(f'"underthread/a,\xe4.txt",,{record_end}')
+            file.write("underthread-0.1.0.dist-info/RECORD,,")
+        return record
+
+    @staticmethod
+    def read(path):
+        with open(path, "rb") as file:
+            return file.read()
+
+    def test_on_is_in_the_record_once_and_off_restores_the_record_byte_for_byte(self):
+        environment = self.environment
+        record = self.install()
+        os.chmod(record, 0o640)
+        for end in (b"", b"\r\n", b"\n"):
+            with self.subTest(end=end):
+                with open(record, "rb+") as file:
+                    before = file.read().rstrip(b"\r\n") + end
+                    file.seek(0)
+                    file.truncate()
+                    file.write(before)
+                for _ in range(2):
+                    self.assertEnded(environment.switch("on", PYTHONPATH=""), 0, f"on: {environment.file}\n")
+                    during = self.read(record)
+                    self.assertTrue(during.startswith(before))
+                    self.assertEqual(during[len(before) :].strip(), b"underthread.pth,,")
+                self.assertEqual(os.stat(record).st_mode & 0o777, 0o640)
+                self.assertEqual(environment.switch("off", PYTHONPATH="").returncode, 0)
+                self.assertEqual(self.read(record), before)
+        self.assertEqual([name for name in os.listdir(os.path.dirname(record)) if "RECORD" in name], ["RECORD"])
+
+    def test_a_line_of_the_installers_own_stays_in_the_record(self):
+        environment = self.environment
+        record = self.install()
+        with open(record, "a", newline="") as file:
+            file.write("\r\nunderthread.pth,sha256=abc,3\r\n")
+        before = self.read(record)
+        environment.switch("on", PYTHONPATH="")
+        self.assertEqual(self.read(record), before)
+        environment.switch("off", PYTHONPATH="")
+        self.assertEqual(self.read(record), before)
+
+    def test_a_record_that_cannot_be_written_is_one_line_and_on_works(self):
+        environment = self.environment
+        record = self.install()
+        # A folder in the way: root may write any file.
+        os.unlink(record)
+        os.mkdir(record)
+        says = f"underthread: cannot change {record}: Is a directory; "
+        self.assertEnded(
+            environment.switch("on", PYTHONPATH=""),
+            0,
+            f"on: {environment.file}\n",
+            f"{says}uninstalling the package will leave {environment.file}\n",
+        )
+        self.assertEnded(
+            environment.switch("off", PYTHONPATH=""),
+            0,
+            f"off: removed {environment.file}\n",
+            f"{says}it still lists {environment.file}\n",
+        )
+        # Not written by an installer: not text.
+        os.rmdir(record)
+        with open(record, "wb") as file:
+            file.write(b"\xff\n")
+        ended = environment.switch("on", PYTHONPATH="")
+        self.assertEqual((ended.returncode, ended.stdout), (0, f"on: {environment.file}\n"))
+        self.assertIn(f"underthread: cannot change {record}: ", ended.stderr)
+        self.assertEqual(self.read(record), b"\xff\n")
+
+    def test_what_is_installed_elsewhere_has_its_record_left_alone(self):
+        environment = self.environment
+        other = os.path.join(environment.packages, "underthread_more-1.0.dist-info", "RECORD")
+        os.mkdir(os.path.dirname(other))
+        with open(other, "wb") as file:
+            file.write(b"underthread_more.py,,\n")
+        self.assertEnded(environment.switch("on"), 0, f"on: {environment.file}\n")
+        self.assertEqual(self.read(other), b"underthread_more.py,,\n")
+
+    def test_pip_uninstall_takes_the_file_with_it(self):
+        try:
+            import pip
+        except ImportError:
+            self.skipTest("this interpreter has no pip (Debian: python3-pip)")
+        environment = self.environment
+        self.install()
+        # pip removes folders that it has emptied.
+        open(os.path.join(environment.packages, "other.txt"), "w").close()
+        environment.switch("on", PYTHONPATH="")
+        self.assertTrue(os.path.exists(environment.file))
+        self.assertEnded(environment.run("-c", ACTIVE), 0, "True\n")
+        # The virtual environment has none of its own.
+        ended = environment.run(
+            "-m", "pip", "uninstall", "-y", "underthread", PYTHONPATH=os.path.dirname(os.path.dirname(pip.__file__))
+        )
+        self.assertEqual(ended.returncode, 0, ended.stderr)
+        self.assertIn("Successfully uninstalled underthread-0.1.0", ended.stdout)
+        self.assertEqual(os.listdir(environment.packages), ["other.txt"])
+        self.assertEnded(environment.run("-c", ACTIVE), 0, "False\n")
+
     def test_user_is_for_interpreters_that_read_it(self):
         environment = self.environment
         ended = environment.switch("on", "--user")
