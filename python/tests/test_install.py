@@ -3,7 +3,7 @@ import sys
 import textwrap
 import unittest
 
-from programs import OURS, STOCK, Program, run
+from programs import LEFT_ON, OURS, STOCK, SWITCHED_OFF, UNKNOWN, Program, run, says_unknown
 
 
 class Install(unittest.TestCase):
@@ -357,7 +357,7 @@ class WhereItCannotWork(unittest.TestCase):
         "no extension": r"the extension is missing for this interpreter: no _core\..* in .*",
         "one that does not load": r"its extension does not load: ZeroDivisionError: division by zero",
     }
-    STAYS = "; this process stays on Python's own _thread\n"
+    STAYS = "; this process stays on stock _thread\n"
 
     def test_install_warns_once_and_leaves_the_program_as_it_is(self):
         for case, text in self.BREAK.items():
@@ -393,13 +393,39 @@ class WhereItCannotWork(unittest.TestCase):
                 self.assertEqual((ended.returncode, ended.stdout), (0, "False\n"))
                 self.assertRegex(ended.stderr, f"^underthread: {self.SAYS[case]}{self.STAYS}$")
 
-    def test_switched_off_by_the_environment_it_stays_so_and_says_nothing(self):
-        text = "import underthread; underthread.install(); print(underthread.is_active())"
+
+class Environment(unittest.TestCase):
+    """UNDERTHREAD in the environment. The other places that ask for it: test_site, test_children,
+    test_underthread_python."""
+
+    TEXT = """
+        import underthread
+        for _ in range(2):
+            underthread.install()
+            underthread._install.install_at_start()
+        print(underthread.is_active())
+        """
+
+    def check(self, value, out, err):
         for on in (STOCK, OURS):
-            for value, active in (("0", False), ("1", True), ("", True)):
-                with self.subTest(on=on, value=value), Program(text) as program:
-                    ended = program.run(on, env=dict(os.environ, UNDERTHREAD=value))
-                    self.assertEqual((ended.stdout, ended.stderr), (f"{active}\n", ""))
+            with self.subTest(on=on, value=value), Program(self.TEXT) as program:
+                ended = program.run(on, env=dict(os.environ, UNDERTHREAD=value))
+                self.assertEqual((ended.returncode, ended.stdout, ended.stderr), (0, out, err))
+
+    def test_values_that_switch_it_off_do_so_and_nothing_is_said(self):
+        for value in SWITCHED_OFF:
+            self.check(value, "False\n", "")
+
+    def test_values_that_leave_it_on_do_so_and_nothing_is_said(self):
+        for value in LEFT_ON:
+            self.check(value, "True\n", "")
+
+    def test_any_other_value_leaves_it_on_and_is_said_once(self):
+        for value in UNKNOWN:
+            self.check(value, "True\n", says_unknown(value))
+
+    def test_a_value_is_said_without_breaking_the_line(self):
+        self.check("a\nb\x1b", "True\n", says_unknown("a\nb\x1b"))
 
 
 class BuiltIn(unittest.TestCase):

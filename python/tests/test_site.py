@@ -9,7 +9,7 @@ import sysconfig
 import tempfile
 import unittest
 
-from programs import PATIENCE
+from programs import LEFT_ON, PATIENCE, SWITCHED_OFF, UNKNOWN, says_unknown
 
 import underthread
 
@@ -98,7 +98,24 @@ class Site(unittest.TestCase):
         environment.switch("on")
         text = "import sys; print('underthread' in sys.modules)"
         self.assertEnded(environment.run("-c", text), 0, "True\n")
-        self.assertEnded(environment.run("-c", text, UNDERTHREAD="0"), 0, "False\n")
+        for value in SWITCHED_OFF:
+            with self.subTest(value=value):
+                self.assertEnded(environment.run("-c", text, UNDERTHREAD=value), 0, "False\n")
+                self.assertIn(
+                    f"UNDERTHREAD={value.strip()} is set: processes that inherit it stay on stock _thread\n",
+                    environment.switch("status", UNDERTHREAD=value).stdout,
+                )
+
+    def test_any_other_value_leaves_a_process_on(self):
+        environment = self.environment
+        environment.switch("on")
+        for value in LEFT_ON:
+            with self.subTest(value=value):
+                self.assertEnded(environment.run("-c", ACTIVE, UNDERTHREAD=value), 0, "True\n")
+        for value in UNKNOWN:
+            with self.subTest(value=value):
+                ended = environment.run("-c", ACTIVE, UNDERTHREAD=value)
+                self.assertEnded(ended, 0, "True\n", says_unknown(value))
 
     def test_reaches_children_whatever_their_environment_is(self):
         environment = self.environment
@@ -135,8 +152,8 @@ class Site(unittest.TestCase):
 
     def test_status_says_where_and_whether(self):
         environment = self.environment
-        ours, theirs = "this process: underthread\n", "this process: Python's own _thread\n"
-        off = "UNDERTHREAD=0 is set: processes that inherit it stay on Python's own _thread\n"
+        ours, theirs = "this process: underthread\n", "this process: stock _thread\n"
+        off = "UNDERTHREAD=0 is set: processes that inherit it stay on stock _thread\n"
         self.assertEnded(environment.switch("status"), 1, f"off: no {environment.file}\n{theirs}")
         environment.switch("on")
         self.assertEnded(environment.switch("status"), 0, f"on: {environment.file}\n{ours}")
@@ -178,7 +195,7 @@ class Site(unittest.TestCase):
         environment = self.environment
         copy = environment.copy_package(environment.packages)
         environment.switch("on", PYTHONPATH="")
-        stays = "; this process stays on Python's own _thread\n"
+        stays = "; this process stays on stock _thread\n"
         for name, text, says in (
             ("__init__.py", "1 / 0", "cannot be loaded (ZeroDivisionError: division by zero)"),
             ("__init__.py", "import missing", "cannot be loaded (ModuleNotFoundError: No module named 'missing')"),

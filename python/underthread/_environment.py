@@ -20,7 +20,7 @@ import sys; hasattr(sys.modules["_thread"], "_underthread_version") or exec({!a}
 """
 _START = """\
 import os, sys
-if os.environ.get("UNDERTHREAD") != "0":
+if os.environ.get("UNDERTHREAD", "").strip().lower() not in {!r}:
  try:
   {}
   underthread._install.install_at_start()
@@ -43,7 +43,7 @@ _FAILED = """\
 gone = isinstance(error, ModuleNotFoundError) and error.name in ("underthread", "underthread._install")
 if not gone and "underthread.pth" not in sys.modules and sys.stderr:
  sys.modules["underthread.pth"] = None
- says = "underthread: cannot be loaded (%s: %s); this process stays on Python's own _thread"
+ says = "underthread: cannot be loaded (%s: %s); this process stays on stock _thread"
  print(says % (type(error).__name__, error), file=sys.stderr)
 """
 
@@ -56,7 +56,7 @@ def on(user):
     path = _path(user)
     package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     is_here = os.path.realpath(package) == os.path.realpath(_folder(user))
-    start = _START.format(_IMPORT if is_here else _IMPORT_FROM.format(package), _FAILED)
+    start = _START.format(_install.OFF, _IMPORT if is_here else _IMPORT_FROM.format(package), _FAILED)
     try:
         if user:
             os.makedirs(_folder(user), exist_ok=True)
@@ -87,10 +87,11 @@ def off(user):
 def status(user):
     found = [_path(whose) for whose in ([True] if user else [False, True]) if _is_on(whose)]
     print("on: {}".format(", ".join(found)) if found else "off: no {}".format(_path(user)))
-    active = "underthread" if _install.is_active() else "Python's own _thread"
+    active = "underthread" if _install.is_active() else "stock _thread"
     print("this process: {}".format(active))
     if _install.is_switched_off():
-        print("UNDERTHREAD=0 is set: processes that inherit it stay on Python's own _thread")
+        value = os.environ["UNDERTHREAD"].strip()
+        print("UNDERTHREAD={} is set: processes that inherit it stay on stock _thread".format(value))
     if _install.obstacle:
         print("it cannot work here: {}".format(_install.obstacle))
     return 0 if found else 1

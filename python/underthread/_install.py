@@ -87,9 +87,33 @@ def _pairs():
 _PAIRS = _pairs() if core and stock else []
 
 
+# What UNDERTHREAD in the environment may be, in any case and with blanks around it. The .pth file
+# (_environment.py) and _children/sitecustomize.py ask for OFF themselves, so that a process that is switched off
+# does not load the package; python/tests/test_install.py compares.
+OFF = ("0", "off", "no", "false")
+ON = ("", "1", "on", "yes", "true")
+
+_value_is_said = False
+
+
 def is_switched_off():
-    """True if the environment says that this process is to stay on the interpreter's own."""
-    return os.environ.get("UNDERTHREAD") == "0"
+    """True if the environment says that this process is to stay on stock ``_thread``.
+
+    A value that says neither leaves it on, with one line on stderr.
+    """
+    global _value_is_said
+    value = os.environ.get("UNDERTHREAD", "")
+    word = value.strip().lower()
+    if word in OFF:
+        return True
+    if word not in ON and not _value_is_said and sys.stderr is not None:
+        _value_is_said = True
+        sys.stderr.write(
+            "underthread: UNDERTHREAD={!a} is neither off ({}) nor on ({} or empty); underthread stays on\n".format(
+                value, ", ".join(OFF), ", ".join(ON[1:])
+            )
+        )
+    return False
 
 
 def is_active():
@@ -98,7 +122,7 @@ def is_active():
 
 
 def stays_stock():
-    return "underthread: {}; this process stays on Python's own _thread".format(obstacle)
+    return "underthread: {}; this process stays on stock _thread".format(obstacle)
 
 
 _obstacle_is_said = False

@@ -29,7 +29,7 @@ processes that it starts, unless they ignore their environment (-E, -I) or have 
   --version      print the versions of underthread and Python
   --help         print this
 
-UNDERTHREAD=0 in the environment leaves a process as it is, and those that inherit it.
+UNDERTHREAD=0 (or off, no, false) in the environment leaves a process as it is, and those that inherit it.
 """
 
 
