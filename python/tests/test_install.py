@@ -428,6 +428,79 @@ class Environment(unittest.TestCase):
         self.check("a\nb\x1b", "True\n", says_unknown("a\nb\x1b"))
 
 
+class NotInstalled(unittest.TestCase):
+    """What needs `_thread` to be ours says so where it is not."""
+
+    INTERRUPT = """
+        import threading, underthread
+        def interrupt():
+            try: print(underthread.interrupt(threading.main_thread().ident + 1, KeyError))
+            except RuntimeError as error: print(error)
+        """
+    INSTALL_FIRST = "underthread is not installed in this process: call underthread.install() first\n"
+
+    def test_interrupt_says_what_to_call_before_install_and_after_uninstall(self):
+        text = """
+            for change in (lambda: None, underthread.install, underthread.uninstall):
+                change()
+                interrupt()
+            """
+        out = run(textwrap.dedent(self.INTERRUPT) + textwrap.dedent(text), STOCK)
+        self.assertEqual(out, self.INSTALL_FIRST + "False\n" + self.INSTALL_FIRST)
+
+    def test_interrupt_says_what_has_switched_it_off(self):
+        with Program(textwrap.dedent(self.INTERRUPT) + "underthread.install(); interrupt()") as program:
+            ended = program.run(STOCK, env=dict(os.environ, UNDERTHREAD=" Off "))
+        says = "underthread is switched off in this process: UNDERTHREAD=Off is in the environment\n"
+        self.assertEqual((ended.stdout, ended.stderr), (says, ""))
+
+    def test_interrupt_says_why_it_cannot_work_here(self):
+        text = "import sys; sys.implementation.name = 'other'\n" + textwrap.dedent(self.INTERRUPT)
+        out = run(text + "interrupt()", STOCK)
+        self.assertRegex(out, "^underthread: it runs on CPython .*; this process stays on stock _thread\n$")
+
+    def test_holds_and_limits_of_time_are_usable(self):
+        out = run(
+            """
+            import underthread
+            with underthread.hold_interrupts(), underthread.time_limit(60) as limit: pass
+            print(limit.expired, underthread.is_active())
+            """,
+            STOCK,
+        )
+        self.assertEqual(out, "False False\n")
+
+
+class PromptInterrupts(unittest.TestCase):
+    ASK = """
+        import sys
+        {}
+        import underthread
+        prompt_interrupts = underthread.prompt_interrupts
+        print([prompt_interrupts(on) for on in (False, None, True, None, 0, None, 1, None)])
+        for wrong in ("no", 2, -1, 1.0, b"", [], object):
+            try: prompt_interrupts(wrong)
+            except TypeError as error: print(error)
+        print(prompt_interrupts())
+        """
+    WRONG = "".join(
+        f"prompt_interrupts() takes True, False or None, not {wrong!r}\n" for wrong in ("no", 2, -1, 1.0, b"", [], object)
+    )
+
+    def test_takes_booleans_and_names_any_other_value_in_a_type_error(self):
+        for on in (STOCK, OURS):
+            self.assertEqual(
+                run(self.ASK.format(""), on),
+                f"[True, False, False, True, True, False, False, True]\n{self.WRONG}True\n",
+            )
+
+    def test_the_same_where_it_cannot_work(self):
+        self.assertEqual(
+            run(self.ASK.format("sys.implementation.name = 'other'"), STOCK),
+            f"{8 * [False]}\n{self.WRONG}False\n",
+        )
+
+
 class BuiltIn(unittest.TestCase):
     """Where `_thread` was ours from the beginning, as in an interpreter of ours."""
 

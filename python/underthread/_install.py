@@ -125,6 +125,17 @@ def stays_stock():
     return "underthread: {}; this process stays on stock _thread".format(obstacle)
 
 
+def why_inactive():
+    """What to tell a caller of something that needs ``_thread`` to be ours, where it is not."""
+    if obstacle:
+        return stays_stock()
+    if is_switched_off():
+        return "underthread is switched off in this process: UNDERTHREAD={} is in the environment".format(
+            os.environ["UNDERTHREAD"].strip()
+        )
+    return "underthread is not installed in this process: call underthread.install() first"
+
+
 _obstacle_is_said = False
 
 
