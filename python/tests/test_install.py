@@ -3,7 +3,7 @@ import sys
 import textwrap
 import unittest
 
-from programs import LEFT_ON, OURS, STOCK, SWITCHED_OFF, UNKNOWN, Program, run, says_unknown
+from programs import AWAIT_MAIN, LEFT_ON, OURS, STOCK, SWITCHED_OFF, UNKNOWN, Program, run, says_unknown
 
 
 class Install(unittest.TestCase):
@@ -283,6 +283,98 @@ class Uninstall(unittest.TestCase):
         self.assertEqual(out, "True\n")
 
 
+class WhileThreadsStart(unittest.TestCase):
+    """install and uninstall, while other threads start threads."""
+
+    def test_a_thread_made_before_starts_at_each_moment_of_a_change(self):
+        out = run(
+            """
+            import threading, underthread
+            from underthread import _install
+            exchange = _install._exchange
+            def start():
+                thread = made.pop()
+                thread.start()
+                thread.join()
+                print(end="run " if not thread.is_alive() else "alive ")
+            def exchange_and_start(pairs):
+                start()
+                exchange(pairs)
+                start()
+            _install._exchange = exchange_and_start
+            for change in 2 * (underthread.install, underthread.uninstall):
+                made = [threading.Thread(target=int, daemon=daemon) for daemon in (False, True, False)]
+                change()
+                start()
+                print(underthread.is_active())
+            """,
+            STOCK,
+        )
+        self.assertEqual(out, 2 * "run run run True\nrun run run False\n")
+
+    def test_no_start_and_no_join_fails_in_a_storm_of_them(self):
+        out = run(
+            """
+            import sys, threading, time, underthread
+            sys.setswitchinterval(1e-5)
+            is_over, wrong, started, changes = threading.Event(), [], [], 0
+            def start_many():
+                while not is_over.is_set():
+                    made = [threading.Thread(target=int, daemon=number % 2 == 0) for number in range(20)]
+                    for thread in made:
+                        try:
+                            thread.start()
+                            thread.join()
+                            if thread.is_alive(): wrong.append("alive after join")
+                        except Exception as error: wrong.append(error)
+                    started.append(len(made))
+            starters = [threading.Thread(target=start_many) for _ in range(3)]
+            for starter in starters: starter.start()
+            # Each sees many changes.
+            while changes < 300 or len(started) < 30:
+                underthread.install()
+                time.sleep(0.0005)
+                underthread.uninstall()
+                time.sleep(0.0005)
+                changes += 1
+            is_over.set()
+            for starter in starters: starter.join()
+            print(wrong, threading.active_count())
+            """,
+            STOCK,
+        )
+        self.assertEqual(out, "[] 1\n")
+
+    @unittest.skipIf(sys.version_info < (3, 13), "threading has no handles")
+    def test_threads_of_both_kinds_keep_their_handles_and_the_new_ones_get_the_new(self):
+        out = run(
+            """
+            import _thread, threading, underthread
+            core, StockHandle = underthread._core, [_thread._ThreadHandle]  # not in a module's attribute
+            handle = lambda thread: next(value for value in vars(thread).values() if "_ThreadHandle" in repr(value))
+            before = threading.Thread(target=int)
+            underthread.install()
+            after = threading.Thread(target=int)
+            print(type(handle(before)) is StockHandle[0], type(handle(after)) is core._ThreadHandle,
+                  isinstance(handle(after), threading._ThreadHandle), threading._make_thread_handle is core._make_thread_handle)
+            for thread in before, after:
+                thread.start()
+                thread.join()
+                print(handle(thread).is_done(), thread.is_alive())
+            # What is no handle of either kind is told what stock tells.
+            for wrong in 1, object():
+                try: threading._start_joinable_thread(int, handle=wrong)
+                except TypeError as error: print(error)
+            started = threading._start_joinable_thread(int)
+            started.join()
+            print(type(started) is core._ThreadHandle)
+            """,
+            STOCK,
+        )
+        wrong = "'handle' must be a _ThreadHandle\n"
+        self.assertEqual(out, f"True True True True\nTrue False\nTrue False\n{wrong}{wrong}True\n")
+
+
 class Exit(unittest.TestCase):
     """Threads of both kinds that are no daemons are waited for at the end."""
 
@@ -324,6 +416,28 @@ class Exit(unittest.TestCase):
             underthread.uninstall()
             begin("second")
             """
+        self.assertEqual(self.end(text, OURS), ["first", "second"])
+
+    @unittest.skipIf(sys.version_info[:2] == (3, 12), "3.12 starts no thread once the main thread has ended")
+    def test_ours_are_after_an_install_while_the_main_thread_waits_for_others(self):
+        text = AWAIT_MAIN + textwrap.dedent("""
+            def install():
+                await_main()
+                underthread.install()
+                begin("second", threading.current_thread())
+            begin("first", then=install)
+            """)
+        self.assertEqual(self.end(text, STOCK), ["first", "second"])
+
+    @unittest.skipIf(sys.version_info[:2] == (3, 12), "3.12 starts no thread once the main thread has ended")
+    def test_the_interpreters_own_are_after_an_uninstall_while_the_main_thread_waits_for_others(self):
+        text = AWAIT_MAIN + textwrap.dedent("""
+            def uninstall():
+                await_main()
+                underthread.uninstall()
+                begin("second", threading.current_thread())
+            begin("first", then=uninstall)
+            """)
         self.assertEqual(self.end(text, OURS), ["first", "second"])
 
     @unittest.skipIf(sys.version_info[:2] == (3, 12), "3.12 starts no thread once the main thread has ended")

@@ -152,9 +152,7 @@ def install_at_start():
 
 
 def replace():
-    _exchange(_PAIRS)
-    sys.modules["_thread"] = core
-    _threading_may_know_both_kinds()
+    _put(core, _PAIRS)
 
 
 def uninstall():
@@ -171,8 +169,15 @@ def uninstall():
             "underthread cannot be uninstalled: _thread was underthread's before the package was "
             "loaded, so there is no other to put back"
         )
-    _exchange([(ours, theirs) for theirs, ours in _PAIRS])
-    sys.modules["_thread"] = stock
+    _put(stock, [(ours, theirs) for theirs, ours in _PAIRS])
+
+
+def _put(module, pairs):
+    """Makes ``module`` the ``_thread`` of this interpreter, while other threads go on starting threads."""
+    _threading_may_know_both_kinds()
+    _exchange(pairs)
+    sys.modules["_thread"] = module
+    # If another thread has imported it since.
     _threading_may_know_both_kinds()
 
 
