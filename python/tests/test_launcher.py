@@ -8,7 +8,9 @@ import sys
 import unittest
 import zipfile
 
-from programs import OURS, PATIENCE, STOCK, Program
+from programs import OURS, PATIENCE, STOCK, Program, run
+
+import underthread
 
 WHO = """\
 import sys
@@ -117,6 +119,28 @@ COMMANDS = [
 ]
 
 
+# As the script that an installer makes for the entry point underthread.__main__:main.
+SCRIPT = """\
+import re
+import sys
+from underthread.__main__ import main
+if __name__ == "__main__":
+    sys.argv[0] = re.sub(r"(-script\\.pyw|\\.exe)?$", "", sys.argv[0])
+    sys.exit(main())
+"""
+
+
+def run_script(*arguments, cwd=None):
+    with Program(SCRIPT, "underthread") as script:
+        return subprocess.run(
+            [*STOCK, os.path.join(script.directory, "underthread"), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            cwd=cwd,
+        )
+
+
 class SameAsPython(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -186,6 +210,17 @@ class SameAsPython(unittest.TestCase):
         self.assertEqual(*ends)
         self.assertEqual(ends[0][0], 0)
 
+    def test_in_a_current_directory_that_has_been_removed(self):
+        gone = os.path.join(self.program.directory, "gone")
+        ends = []
+        for on in (STOCK, OURS):
+            for words in ([os.path.join(self.program.directory, "who.py")], ["-c", WHO]):
+                os.mkdir(gone)
+                command = ["sh", "-c", f'rmdir "{gone}"; exec "$@"', "sh", *on, *words]
+                ended = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, cwd=gone)
+                ends.append((ended.returncode, re.sub("0x[0-9a-f]+", "0x", ended.stdout), ended.stderr))
+        self.assertEqual(ends[:2], ends[2:])
+
     def test_a_missing_file_has_status_2(self):
         self.assertEqual(self.compare(["missing.py"])[0], 2)
 
@@ -224,27 +259,9 @@ class Itself(unittest.TestCase):
     def test_the_name_that_it_was_called_by_is_in_the_usage(self):
         for name in ("underthread", "python -m underthread"):
             with self.subTest(name):
-                ended = self.run_with("--help") if " " in name else self.run_script("--help")
+                ended = self.run_with("--help") if " " in name else run_script("--help")
                 self.assertTrue(ended.stdout.startswith(f"usage: {name} [--no-children] [-m"))
                 self.assertIn(f"\n       {name} --site on|off|status", ended.stdout)
-
-    def run_script(self, *arguments, cwd=None):
-        """As the script that an installer makes for the entry point underthread.__main__:main."""
-        with Program(
-            """
-            import sys
-            from underthread.__main__ import main
-            if __name__ == "__main__": sys.exit(main())
-            """,
-            "underthread",
-        ) as script:
-            return subprocess.run(
-                [*STOCK, os.path.join(script.directory, "underthread"), *arguments],
-                capture_output=True,
-                text=True,
-                timeout=PATIENCE,
-                cwd=cwd,
-            )
 
     def test_the_script_underthread_is_the_same_as_the_module(self):
         with Program(WHO) as program:
@@ -253,12 +270,128 @@ class Itself(unittest.TestCase):
                 with self.subTest(command):
                     words = command.split(" ", 1) if command.startswith("-c") else command.split()
                     theirs = program.run(STOCK, *words)
-                    ours = self.run_script(*words, cwd=program.directory)
+                    ours = run_script(*words, cwd=program.directory)
                     hide = lambda text: re.sub("0x[0-9a-f]+", "0x", text)
                     self.assertEqual(
                         (theirs.returncode, hide(theirs.stdout), theirs.stderr),
                         (ours.returncode, hide(ours.stdout), ours.stderr),
                     )
+
+
+class ModulesOfItsOwn(unittest.TestCase):
+    """A program's modules may have the names of modules of the standard library, and so may files in the current
+    directory. A file there that nobody asked for is not run because of us."""
+
+    LIST = "import sys; print(*sys.modules)"
+
+    # Notes that it was run, and is then what it hides, with a mark.
+    PLANTED = """\
+import sys
+with open({log!r}, "a") as log:
+    log.write(__name__ + "\\n")
+from _frozen_importlib_external import PathFinder
+spec = PathFinder.find_spec(__name__, [entry for entry in sys.path if "/planted" not in (entry or {here!r})])
+if spec.submodule_search_locations:
+    __path__ += spec.submodule_search_locations
+exec(spec.loader.get_code(__name__), globals())
+is_planted = True
+"""
+
+    @classmethod
+    def setUpClass(cls):
+        # What running any program loads, python's own -m and our --site too.
+        out = run("import runpy, pkgutil, linecache, subprocess, warnings, underthread._environment, sys; print(*sys.modules)", STOCK)
+        found = {name.partition(".")[0] for name in out.split()}
+        loaded = set(run("import sys; print(*sys.modules)", STOCK).split()) - {"__main__"}
+        library = os.path.dirname(os.__file__)
+        cls.names = sorted(
+            name
+            for name in found - loaded
+            if os.path.exists(os.path.join(library, name + ".py")) or os.path.exists(os.path.join(library, name, "__init__.py"))
+        )
+        assert {"pkgutil", "types", "importlib", "sysconfig", "warnings"} <= {*cls.names, *loaded}, cls.names
+
+    def setUp(self):
+        self.program = Program(self.LIST)
+        self.addCleanup(self.program.__exit__)
+        self.log = os.path.join(self.program.directory, "log")
+        self.script = self.program.write("bin/underthread", SCRIPT)
+        self.here = os.path.join(self.program.directory, "planted")
+        for name in self.names:
+            is_package = os.path.isdir(os.path.join(os.path.dirname(os.__file__), name))
+            path = f"planted/{name}/__init__.py" if is_package else f"planted/{name}.py"
+            self.program.write(path, self.PLANTED.format(log=self.log, here=self.here))
+
+    def run_there(self, *words, status=(0,)):
+        """Runs python in the folder with the planted modules: what it printed, and those that were run."""
+        open(self.log, "w").close()
+        ended = subprocess.run([*STOCK, *words], capture_output=True, text=True, timeout=PATIENCE, cwd=self.here)
+        self.assertEqual((ended.returncode in status, ended.stderr), (True, ""), words)
+        with open(self.log) as log:
+            return ended.stdout, set(log.read().split())
+
+    def test_the_launcher_imports_nothing_that_python_does_not(self):
+        def modules(*words):
+            return {name for name in self.program.run(STOCK, *words).stdout.split() if "underthread" not in name}
+
+        by_module = modules("-m", "program")
+        plain = modules("program.py")
+        self.assertEqual(modules("-m", "underthread", "program.py") - by_module, set())
+        self.assertEqual(modules("-m", "underthread", "-m", "program") - by_module, set())
+        self.assertEqual(modules("-m", "underthread", "-c", self.LIST) - by_module, modules("-c", self.LIST) - by_module)
+        script = modules(self.program.write("script.py", "import re\n" + self.LIST))
+        self.assertEqual(modules(self.script, "program.py") - plain, script - plain)
+        self.assertEqual(modules(self.script, "-m", "program") - by_module, script - by_module)
+
+    def test_those_in_the_current_directory_are_not_run_because_of_us(self):
+        self.program.write("planted/empty.py", "")
+        program = os.path.join(self.program.directory, "program.py")
+        _, by_module = self.run_there("-m", "empty")
+        for words in ([program], ["-c", "pass"], ["-m", "empty"]):
+            _, theirs = self.run_there(*words)
+            with self.subTest(words=words):
+                _, ours = self.run_there("-m", "underthread", *words)
+                self.assertEqual(ours - by_module - theirs, set())
+                _, ours = self.run_there(self.script, *words)
+                self.assertEqual(ours - theirs, set())
+        for words in (["--help"], ["--version"], ["--site", "status"]):
+            with self.subTest(words):
+                _, ours = self.run_there("-m", "underthread", *words, status=(0, 1))
+                self.assertEqual(ours - by_module, set())
+                _, ours = self.run_there(self.script, *words, status=(0, 1))
+                self.assertEqual(ours, set())
+
+    def ask(self, folder):
+        """A program that says which of the modules it gets from its own folder."""
+        return self.program.write(
+            f"{folder}/ask.py",
+            f"""
+            import importlib, sys
+            names = {[*self.names, "importlib"]!r}
+            print([name for name in names if hasattr(importlib.import_module(name), "is_planted")])
+            print([name for name in names if hasattr(__import__(name), "is_planted")])
+            """,
+        )
+
+    def test_those_in_the_current_directory_are_not_those_of_a_program_elsewhere(self):
+        program = self.ask("elsewhere")
+        theirs, _ = self.run_there(program)
+        self.assertEqual(theirs, "[]\n[]\n")
+        for how in (["-m", "underthread"], [self.script]):
+            with self.subTest(how):
+                self.assertEqual(self.run_there(*how, program)[0], theirs)
+
+    def test_those_in_its_own_folder_are_the_programs(self):
+        program = self.ask("planted")
+        elsewhere = os.path.join(self.program.directory, "bin")
+        for words in ([program], ["-m", "ask"], ["-c", "import ask"]):
+            theirs, _ = self.run_there(*words)
+            self.assertIn("'pkgutil'", theirs)
+            for how in (["-m", "underthread"], [self.script]):
+                with self.subTest(words=words, how=how):
+                    self.assertEqual(self.run_there(*how, *words)[0], theirs)
+        ended = subprocess.run([*OURS, program], capture_output=True, text=True, timeout=PATIENCE, cwd=elsewhere)
+        self.assertEqual((ended.stdout, ended.stderr), (self.run_there(program)[0], ""))
 
 
 if __name__ == "__main__":

@@ -1,11 +1,15 @@
-"""``python -m underthread``: runs a program as ``python`` would, on underthread's threads and locks."""
+"""``python -m underthread``: runs a program as ``python`` would, on underthread's threads and locks.
 
+Nothing is imported here that is not there when a program starts. Under ``-m`` the current directory is first in
+``sys.path``, and a file in it may have the name of a module of the standard library.
+"""
+
+import _frozen_importlib
+import _frozen_importlib_external
 import io
+import marshal
 import os
-import pkgutil
-import runpy
 import sys
-from importlib.machinery import BuiltinImporter, SourceFileLoader, SourcelessFileLoader
 
 import underthread
 from underthread import _inherit, _install
@@ -34,6 +38,7 @@ UNDERTHREAD=0 (or off, no, false) in the environment leaves a process as it is, 
 
 
 def main():
+    _remove_first_path()
     arguments = sys.argv[1:]
     children = arguments[:1] != ["--no-children"]
     if not children:
@@ -53,23 +58,24 @@ def main():
         words = ([first[2:]] if first[2:] else []) + arguments[1:]
         if not words:
             _refuse(f"argument expected for the {first} option")
-        start = _start_module if first[1] == "m" else _start_command
-        _run(start, children, first[:2], words[0], words[1:])
-    elif first == "-":
-        _run(_start_command, children, "-", None, arguments[1:])
-    elif first.startswith("-"):
+        _run([first[:2], *words], children)
+    elif first.startswith("-") and first != "-":
         _refuse(f"unknown option {first}")
     else:
-        _run(_start_path, children, first, first, arguments[1:])
+        _run(arguments, children)
 
 
-def _is_module():
+def _is_run_by_name():
     """True under `python -m underthread`, false under the script `underthread`."""
-    return os.path.basename(sys.argv[0]) == "__main__.py"
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    return spec is not None and spec.name != "__main__"
 
 
 def _usage():
-    return _USAGE.format("python -m underthread" if _is_module() else os.path.basename(sys.argv[0]))
+    name = os.path.basename(sys.argv[0])
+    if name == "__main__.py":
+        name = "python -m underthread"
+    return _USAGE.format(name)
 
 
 def _refuse(why):
@@ -87,26 +93,30 @@ def _site(words):
     sys.exit(actions[words[0]](user=bool(words[1:])))
 
 
-def _run(start, children, name, program, arguments):
+def _run(program, children):
     _install.install_at_start()
     if children and not _install.obstacle:
         _inherit.reach_children(os.environ)
     else:
         _inherit.leave_children(os.environ)
-    # The directory of the script `underthread` is no concern of the program's.
-    if not _is_module():
-        _replace_first_path(os.getcwd())
-    sys.argv = [name, *arguments]
+    first = program[0]
+    if first in ("-m", "-c"):
+        start, what = _start_module if first == "-m" else _start_command, program.pop(1)
+    elif first == "-":
+        start, what = _start_command, None
+    else:
+        start, what = _start_path, first
+    sys.argv = program
     # The interpreter's own __main__ is what runs us; the program's is to be as new as python's.
     module = type(sys)("__main__")
-    module.__dict__["__loader__"] = BuiltinImporter
+    module.__dict__["__loader__"] = _frozen_importlib.BuiltinImporter
     if _main_has("__annotations__"):
         module.__dict__["__annotations__"] = {}
     module.__dict__["__builtins__"] = sys.modules["builtins"]
     cached = {"__cached__": None} if _main_has("__cached__") else {}
     sys.modules["__main__"] = module
     try:
-        start(program, module.__dict__, cached)
+        start(what, module.__dict__, cached)
     except SystemExit:
         raise
     except BaseException as error:
@@ -133,17 +143,36 @@ def _report_from(traceback):
     sys.excepthook = excepthook
 
 
+# The files whose frames a traceback of the program is not to begin with.
+_OURS = [__file__]
+
+
 def _skip_ours(traceback):
-    ours = (__file__, runpy.run_module.__code__.co_filename)
-    while traceback and traceback.tb_frame.f_code.co_filename in ours:
+    while traceback and traceback.tb_frame.f_code.co_filename in _OURS:
         traceback = traceback.tb_next
     return traceback
 
 
-def _replace_first_path(entry):
-    """Puts `entry` where `-m underthread` has put the current directory, if it has."""
-    if not _safe_path():
-        sys.path[0] = entry
+def _remove_first_path():
+    """Removes what python has put first in ``sys.path`` to run us: the current directory under ``-m``, else the
+    directory of the script. Neither is the program's."""
+    if not _safe_path() and (not _is_run_by_name() or sys.path[:1] == [_current_directory()]):
+        del sys.path[:1]
+
+
+def _current_directory():
+    """None if it has been removed; python leaves it out of ``sys.path`` then."""
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return None
+
+
+def _put_first_path(entry):
+    """Puts ``entry`` where python would have put it to run the program."""
+    if entry is not None and not _safe_path():
+        sys.path.insert(0, entry)
+    _forget_what_is_hidden(entry)
 
 
 def _safe_path():
@@ -151,14 +180,44 @@ def _safe_path():
     return getattr(sys.flags, "safe_path", sys.flags.isolated)
 
 
+def _forget_what_is_hidden(entry):
+    """Forgets modules that were loaded to run us where the program would find others by their names.
+
+    With ``python app.py`` a ``types.py`` beside app.py is what ``import types`` finds.
+    """
+    names = list(sys.modules)
+    # In the order in which their imports ended. What the start of any program imports ends with `site`, or with
+    # the making of __main__ where there is none.
+    last = "__main__" if sys.flags.no_site else "site"
+    for name in names[names.index(last) + 1 :] if last in names else []:
+        spec = getattr(sys.modules.get(name), "__spec__", None)
+        # Built-in and frozen modules go before all that a path leads to.
+        if "." in name or name == __package__ or not getattr(spec, "has_location", False):
+            continue
+        found = _frozen_importlib_external.PathFinder.find_spec(name)
+        if found is not None and found.has_location and found.origin != spec.origin:
+            for other in names:
+                if other.partition(".")[0] == name:
+                    sys.modules.pop(other, None)
+    # What is cached of the program's folder is not to be older than the program.
+    sys.path_importer_cache.pop(entry, None)
+
+
 def _start_module(name, *_):
-    # The current directory is first in sys.path already. What follows is what the interpreter itself
-    # calls for `-m`.
-    runpy._run_module_as_main(name)
+    _run_as_main(_current_directory(), name)
+
+
+def _run_as_main(entry, name, **options):
+    # It is what the interpreter itself calls. Not from the program's folder.
+    import runpy
+
+    _OURS.append(runpy.run_module.__code__.co_filename)
+    _put_first_path(entry)
+    runpy._run_module_as_main(name, **options)
 
 
 def _start_command(command, namespace, cached):
-    _replace_first_path("")
+    _put_first_path("")
     if command is None:
         name = namespace["__file__"] = "<stdin>"
         namespace.update(cached)
@@ -183,17 +242,27 @@ def _show_in_tracebacks(code, command, name):
 
 
 def _start_path(path, namespace, cached):
-    whole = os.path.join(os.getcwd(), path)
-    if pkgutil.get_importer(whole) is not None:
+    whole = os.path.join(_current_directory() or "", path)
+    if _has_importer(whole):
         # A directory or a zip file. It is where the program is, so it is there with safe_path too.
-        _replace_first_path(whole) if not _safe_path() else sys.path.insert(0, whole)
-        runpy._run_module_as_main("__main__", alter_argv=False)
+        if _safe_path():
+            sys.path.insert(0, whole)
+        _run_as_main(whole, "__main__", alter_argv=False)
         return
-    _replace_first_path(os.path.dirname(_resolve(whole)))
+    _put_first_path(os.path.dirname(_resolve(whole)))
     code, loader = _read_script(whole)
     namespace.update(__file__=whole, **cached)
     namespace["__loader__"] = loader("__main__", whole)
     exec(code, namespace)
+
+
+def _has_importer(path):
+    for hook in sys.path_hooks:
+        try:
+            return hook(path) is not None
+        except ImportError:
+            pass
+    return False
 
 
 def _resolve(path):
@@ -216,7 +285,8 @@ def _read_script(path):
             f"[Errno {error.errno}] {error.strerror}\n"
         )
         sys.exit(2)
-    code = pkgutil.read_code(io.BytesIO(source))
-    if code is not None:
-        return code, SourcelessFileLoader
-    return compile(source, path, "exec", dont_inherit=True), SourceFileLoader
+    if source.startswith(_frozen_importlib_external.MAGIC_NUMBER):
+        # Three more words of four bytes: flags, and what is known of the source.
+        return marshal.loads(source[16:]), _frozen_importlib_external.SourcelessFileLoader
+    code = compile(source, path, "exec", dont_inherit=True)
+    return code, _frozen_importlib_external.SourceFileLoader
