@@ -15,7 +15,7 @@ import underthread
 from underthread import _inherit, _install
 
 _USAGE = """\
-usage: {0} [--no-children] [-m MODULE | -c COMMAND | FILE | -] [ARGUMENT ...]
+usage: {0} [--no-children] [OPTION ...] [-m MODULE | -c COMMAND | FILE | -] [ARGUMENT ...]
        {0} --site on|off|status [--user]
 
 Runs a Python program with `_thread` replaced by underthread's threads and locks, and so the Python
@@ -25,6 +25,9 @@ processes that it starts, unless they ignore their environment (-E, -I) or have 
   -c COMMAND     run the text of a program
   FILE           run a script, or a directory or zip file with a __main__.py
   -              run a program read from standard input
+  OPTION         an option of python: {1},
+                 -W FILTER, -X OPTION, --check-hash-based-pycs WHEN;
+                 the interpreter is started again with it
   --no-children  leave the processes that it starts as they are
   --site on      from now on, in each Python process of this environment: writes underthread.pth into
                  its site-packages; with --user into yours
@@ -36,37 +39,137 @@ processes that it starts, unless they ignore their environment (-E, -I) or have 
 UNDERTHREAD=0 (or off, no, false) in the environment leaves a process as it is, and those that inherit it.
 """
 
+# The options of python that have no value, and those that have one. -c and -m have one too, and are the last.
+_FLAGS = "bBdEiIOPqRsSuv" if sys.version_info >= (3, 11) else "bBdEiIOqRsSuv"
+_VALUED = "WX"
+_LONG_VALUED = ("--check-hash-based-pycs",)
+
 
 def main():
     _remove_first_path()
-    arguments = sys.argv[1:]
-    children = arguments[:1] != ["--no-children"]
-    if not children:
-        del arguments[0]
-    if not arguments:
-        sys.stderr.write(_usage())
-        sys.exit(2)
-    first = arguments[0]
-    if first in ("--help", "-h"):
-        sys.stdout.write(_usage())
-    elif first in ("--version", "-V"):
-        print(f"underthread {underthread.__version__} (Python {sys.version.split()[0]})")
-    elif first == "--site":
-        _site(arguments[1:])
-    elif first.startswith(("-m", "-c")):
-        # As for python itself, the value may stick to its letter.
-        words = ([first[2:]] if first[2:] else []) + arguments[1:]
-        if not words:
-            _refuse(f"argument expected for the {first} option")
-        _run([first[:2], *words], children)
-    elif first.startswith("-") and first != "-":
-        _refuse(f"unknown option {first}")
-    else:
-        _run(arguments, children)
+    words, options, program, children = sys.argv[1:], [], [], True
+    while words and not program:
+        word = words.pop(0)
+        if word == "--no-children":
+            children = False
+        elif word == "--site":
+            _site(words)
+        elif word == "--help":
+            _help()
+        elif word == "--version":
+            _version()
+        elif word in _LONG_VALUED:
+            options += [word, _value(word, words)]
+        elif word == "--":
+            # What follows is a file, or standard input, whatever it begins with.
+            program = [word]
+        elif word == "-" or not word.startswith("-"):
+            program = [word]
+        elif word.startswith("--"):
+            _refuse(f"unknown option {word}")
+        else:
+            program = _read_letters(word, words, options)
+    program += words
+    if program in ([], ["--"]):
+        _refuse("no program is named")
+    if options:
+        _start_again(options, program if children else ["--no-children", *program])
+    _run(program, children)
+
+
+def _read_letters(word, words, options):
+    """Reads a word of options as python does, and a value from the words after it.
+
+    Adds to ``options`` what is for python. Returns -c or -m with its value, if that is in it.
+    """
+    for position, letter in enumerate(word[1:], 1):
+        option = "-" + letter
+        if letter in "h?":
+            _help()
+        elif letter == "V":
+            _version()
+        elif letter in _VALUED or letter in "cm":
+            rest = word[position + 1 :]
+            value = rest or _value(option, words)
+            if letter in "cm":
+                if position > 1:
+                    options.append(word[:position])
+                return [option, value]
+            options += [word] if rest else [word, value]
+            return []
+        elif letter not in _FLAGS:
+            _refuse(f"unknown option {option}")
+    options.append(word)
+    return []
+
+
+def _value(option, words):
+    if not words:
+        _refuse(f"argument expected for the {option} option")
+    return words.pop(0)
+
+
+def _help():
+    sys.stdout.write(_usage())
+    sys.exit(0)
+
+
+def _version():
+    print(f"underthread {underthread.__version__} (Python {sys.version.split()[0]})")
+    sys.exit(0)
+
+
+def _start_again(options, words):
+    """Replaces this process by one of the same interpreter, with those options too, which runs the same program.
+
+    It runs __main__.py by its path: with -I, -E, -S or -P the package may not be found by its name.
+    """
+    before = _options_of_this_process()
+    if before is None:
+        import subprocess
+
+        before = subprocess._args_from_interpreter_flags()
+    if not sys.executable:
+        _refuse("python's own options cannot be taken here: sys.executable does not say which python to start again")
+    start = os.path.join(os.path.dirname(os.path.abspath(__file__)), "__main__.py")
+    try:
+        os.execv(sys.executable, [sys.executable, *before, *options, start, *words])
+    except OSError as error:
+        sys.stderr.write(f"underthread: cannot start {sys.executable} again: {error.strerror}\n")
+        sys.exit(1)
+
+
+def _options_of_this_process():
+    """The words between ``python`` and what names us, or None: they are not known."""
+    words = getattr(sys, "orig_argv", None) or _command_line()
+    ours = sys.argv[1:]
+    # Unless somebody has changed sys.argv, or calls main() from the text of -c.
+    if len(words) < len(ours) + 2 or words[len(words) - len(ours) :] != ours or sys.argv[0] == "-c":
+        return None
+    before = words[1 : len(words) - len(ours)]
+    last = before.pop()
+    if _is_run_by_name():
+        # `-m underthread`, with both words in one or not, and with other letters before the m or not.
+        letters = last[: last.index("m")] if last.startswith("-") else before.pop()[:-1]
+        if letters != "-":
+            before.append(letters)
+    elif before[-1:] == ["--"]:
+        before.pop()
+    return before
+
+
+def _command_line():
+    # Python 3.9 has no sys.orig_argv.
+    try:
+        with open("/proc/self/cmdline", "rb") as file:
+            return [os.fsdecode(word) for word in file.read().split(b"\0")[:-1]]
+    except OSError:
+        return []
 
 
 def _is_run_by_name():
-    """True under `python -m underthread`, false under the script `underthread`."""
+    """True under `python -m underthread`, false under the script `underthread` and where __main__.py is run by its
+    path."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     return spec is not None and spec.name != "__main__"
 
@@ -75,7 +178,7 @@ def _usage():
     name = os.path.basename(sys.argv[0])
     if name == "__main__.py":
         name = "python -m underthread"
-    return _USAGE.format(name)
+    return _USAGE.format(name, " ".join("-" + letter for letter in _FLAGS))
 
 
 def _refuse(why):
@@ -99,13 +202,18 @@ def _run(program, children):
         _inherit.reach_children(os.environ)
     else:
         _inherit.leave_children(os.environ)
+    before = _options_of_this_process()
+    if before is not None and hasattr(sys, "orig_argv"):
+        sys.orig_argv = [sys.orig_argv[0], *before, *program]
     first = program[0]
+    if first == "--":
+        del program[0]
     if first in ("-m", "-c"):
         start, what = _start_module if first == "-m" else _start_command, program.pop(1)
-    elif first == "-":
+    elif program[0] == "-":
         start, what = _start_command, None
     else:
-        start, what = _start_path, first
+        start, what = _start_path, program[0]
     sys.argv = program
     # The interpreter's own __main__ is what runs us; the program's is to be as new as python's.
     module = type(sys)("__main__")
@@ -117,12 +225,11 @@ def _run(program, children):
     sys.modules["__main__"] = module
     try:
         start(what, module.__dict__, cached)
-    except SystemExit:
-        raise
     except BaseException as error:
         # It leaves through us, since the interpreter is to treat it as it treats any that leaves a
-        # program; only where it came from is to start with the program.
-        _report_from(_skip_ours(error.__traceback__))
+        # program; only where it came from is to start with the program. A SystemExit is reported with -i only.
+        if not isinstance(error, SystemExit) or sys.flags.inspect:
+            _report_from(_skip_ours(error.__traceback__))
         raise
 
 
