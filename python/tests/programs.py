@@ -1,4 +1,4 @@
-"""Runs short programs on the interpreter's own `_thread` and on ours."""
+"""Runs short programs on stock `_thread` and on ours."""
 
 import os
 import signal

@@ -163,7 +163,7 @@ class SameAsPython(unittest.TestCase):
         ends = []
         for on in (STOCK, OURS):
             ended = self.program.run([on[0], *options, *on[1:]], *arguments)
-            # runpy's frames are in the interpreter's own tracebacks of -m; in ours they are not.
+            # runpy's frames are in stock CPython's tracebacks of -m; in ours they are not.
             runpy = r'  File ".*\brunpy(\.py|>)", line .*\n(    .*\n)*'
             err = re.sub(runpy, "", ended.stderr)
             ends.append((ended.returncode, re.sub("0x[0-9a-f]+", "0x", ended.stdout), err))

@@ -1,4 +1,4 @@
-"""Loads the extension as ``_thread``, puts it where the interpreter's own was, and takes it out again."""
+"""Loads the extension as ``_thread``, puts it in the place of stock ``_thread``, and takes it out again."""
 
 # At the start of each process, with --site on: nothing is imported here that is not there by then. What
 # `importlib` is made of is, and itself it is not.
@@ -27,8 +27,8 @@ def _load():
     """The extension, loaded under the name ``_thread``.
 
     The name is what its functions and types show as their ``__module__``, which programs compare and
-    pickle by. The spec says no location, so that the module has no ``__file__``: the interpreter's own
-    has none.
+    pickle by. The spec says no location, so that the module has no ``__file__``: stock
+    ``_thread`` has none.
     """
     if _is_ours(sys.modules.get("_thread")):
         return sys.modules["_thread"]
@@ -66,14 +66,14 @@ try:
 except Unusable as error:
     core, obstacle = None, str(error)
 
-# The interpreter's own. None if it was replaced before we came: nobody knows it then.
+# Stock ``_thread``. None if it was replaced before this module was loaded: nothing refers to it then.
 stock = sys.modules.get("_thread")
 if _is_ours(stock):
     stock = None
 
 
 def _pairs():
-    """What is to be exchanged: the interpreter's own and ours, of each that differs."""
+    """What is to be replaced, and by what: each thing of stock ``_thread`` that differs from ours, and ours."""
     pairs = [(stock, core)]
     for name, theirs in vars(stock).items():
         ours = getattr(core, name, theirs)

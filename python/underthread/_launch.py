@@ -215,7 +215,7 @@ def _run(program, children):
     else:
         start, what = _start_path, program[0]
     sys.argv = program
-    # The interpreter's own __main__ is what runs us; the program's is to be as new as python's.
+    # The present __main__ is the launcher's; the program gets a new one, as python makes it.
     module = type(sys)("__main__")
     module.__dict__["__loader__"] = _frozen_importlib.BuiltinImporter
     if _main_has("__annotations__"):
@@ -315,7 +315,7 @@ def _start_module(name, *_):
 
 
 def _run_as_main(entry, name, **options):
-    # It is what the interpreter itself calls. Not from the program's folder.
+    # The interpreter calls the same function. It is imported before the program's folder is in sys.path.
     import runpy
 
     _OURS.append(runpy.run_module.__code__.co_filename)
