@@ -1,4 +1,4 @@
-"""Runs short programs on the interpreter's own `_thread` and on ours."""
+"""Runs short programs on stock `_thread` and on ours."""
 
 import os
 import signal
@@ -18,6 +18,18 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 STOCK = [sys.executable]
 OURS = [sys.executable, "-m", "underthread"]
+
+# Values of UNDERTHREAD that switch a process off, that leave it on, and that leave it on with one line on stderr.
+SWITCHED_OFF = ("0", "off", "OFF", "No", "false", " 0 ", "\toff\n")
+LEFT_ON = ("", " ", "1", "on", "ON", "Yes", "true", " 1 ")
+UNKNOWN = ("2", "00", "of", "offf", "disable")
+
+
+def says_unknown(value):
+    return (
+        f"underthread: UNDERTHREAD={value!r} is neither off (0, off, no, false) nor on (1, on, yes, true or empty); "
+        "underthread stays on\n"
+    )
 
 
 class Program:

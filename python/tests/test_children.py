@@ -4,7 +4,7 @@ import os
 import subprocess
 import unittest
 
-from programs import OURS, PATIENCE, STOCK, Program
+from programs import LEFT_ON, OURS, PATIENCE, STOCK, SWITCHED_OFF, UNKNOWN, Program, says_unknown
 
 import underthread
 
@@ -144,15 +144,24 @@ class Children(unittest.TestCase):
             )
             self.assertEqual((ended.returncode, ended.stdout, ended.stderr), (0, "True\n", ""))
 
+    SWITCHED = f"""
+        import os, subprocess, sys
+        look = {IS_ACTIVE + "; print('underthread' in sys.modules)"!r}
+        for value in eval(sys.argv[1]):
+            subprocess.run([sys.executable, "-c", look], env=dict(os.environ, UNDERTHREAD=value))
+        """
+
     def test_one_that_is_switched_off_does_not_load_the_package(self):
-        text = f"""
-            import os, subprocess, sys
-            look = {IS_ACTIVE + "; print('underthread' in sys.modules)"!r}
-            for value in ("0", "1"):
-                subprocess.run([sys.executable, "-c", look], env=dict(os.environ, UNDERTHREAD=value))
-            """
-        with Program(text) as program:
-            self.assertEqual(self.ended(program), "False\nFalse\nTrue\nTrue\n")
+        with Program(self.SWITCHED) as program:
+            out = self.ended(program, repr(SWITCHED_OFF))
+            self.assertEqual(out, len(SWITCHED_OFF) * "False\nFalse\n")
+
+    def test_one_with_any_other_value_is_on(self):
+        with Program(self.SWITCHED) as program:
+            self.assertEqual(self.ended(program, repr(LEFT_ON)), len(LEFT_ON) * "True\nTrue\n")
+            ended = program.run(OURS, program.name, repr(UNKNOWN), env=environment())
+            self.assertEqual(ended.stdout, len(UNKNOWN) * "True\nTrue\n")
+            self.assertEqual(ended.stderr, "".join(map(says_unknown, UNKNOWN)))
 
     def test_one_with_a_pythonpath_of_its_own_goes_without(self):
         text = f"""
@@ -178,7 +187,7 @@ class Children(unittest.TestCase):
             self.assertEqual(
                 ended.stderr,
                 "underthread: cannot be loaded (ZeroDivisionError: division by zero); "
-                "this process stays on Python's own _thread\n",
+                "this process stays on stock _thread\n",
             )
 
 

@@ -3,7 +3,7 @@ import sys
 import textwrap
 import unittest
 
-from programs import OURS, STOCK, Program, run
+from programs import AWAIT_MAIN, LEFT_ON, OURS, STOCK, SWITCHED_OFF, UNKNOWN, Program, run, says_unknown
 
 
 class Install(unittest.TestCase):
@@ -283,6 +283,98 @@ class Uninstall(unittest.TestCase):
         self.assertEqual(out, "True\n")
 
 
+class WhileThreadsStart(unittest.TestCase):
+    """install and uninstall, while other threads start threads."""
+
+    def test_a_thread_made_before_starts_at_each_moment_of_a_change(self):
+        out = run(
+            """
+            import threading, underthread
+            from underthread import _install
+            exchange = _install._exchange
+            def start():
+                thread = made.pop()
+                thread.start()
+                thread.join()
+                print(end="run " if not thread.is_alive() else "alive ")
+            def exchange_and_start(pairs):
+                start()
+                exchange(pairs)
+                start()
+            _install._exchange = exchange_and_start
+            for change in 2 * (underthread.install, underthread.uninstall):
+                made = [threading.Thread(target=int, daemon=daemon) for daemon in (False, True, False)]
+                change()
+                start()
+                print(underthread.is_active())
+            """,
+            STOCK,
+        )
+        self.assertEqual(out, 2 * "run run run True\nrun run run False\n")
+
+    def test_no_start_and_no_join_fails_in_a_storm_of_them(self):
+        out = run(
+            """
+            import sys, threading, time, underthread
+            sys.setswitchinterval(1e-5)
+            is_over, wrong, started, changes = threading.Event(), [], [], 0
+            def start_many():
+                while not is_over.is_set():
+                    made = [threading.Thread(target=int, daemon=number % 2 == 0) for number in range(20)]
+                    for thread in made:
+                        try:
+                            thread.start()
+                            thread.join()
+                            if thread.is_alive(): wrong.append("alive after join")
+                        except Exception as error: wrong.append(error)
+                    started.append(len(made))
+            starters = [threading.Thread(target=start_many) for _ in range(3)]
+            for starter in starters: starter.start()
+            # Each sees many changes.
+            while changes < 300 or len(started) < 30:
+                underthread.install()
+                time.sleep(0.0005)
+                underthread.uninstall()
+                time.sleep(0.0005)
+                changes += 1
+            is_over.set()
+            for starter in starters: starter.join()
+            print(wrong, threading.active_count())
+            """,
+            STOCK,
+        )
+        self.assertEqual(out, "[] 1\n")
+
+    @unittest.skipIf(sys.version_info < (3, 13), "threading has no handles")
+    def test_threads_of_both_kinds_keep_their_handles_and_the_new_ones_get_the_new(self):
+        out = run(
+            """
+            import _thread, threading, underthread
+            core, StockHandle = underthread._core, [_thread._ThreadHandle]  # not in a module's attribute
+            handle = lambda thread: next(value for value in vars(thread).values() if "_ThreadHandle" in repr(value))
+            before = threading.Thread(target=int)
+            underthread.install()
+            after = threading.Thread(target=int)
+            print(type(handle(before)) is StockHandle[0], type(handle(after)) is core._ThreadHandle,
+                  isinstance(handle(after), threading._ThreadHandle), threading._make_thread_handle is core._make_thread_handle)
+            for thread in before, after:
+                thread.start()
+                thread.join()
+                print(handle(thread).is_done(), thread.is_alive())
+            # What is no handle of either kind is told what stock tells.
+            for wrong in 1, object():
+                try: threading._start_joinable_thread(int, handle=wrong)
+                except TypeError as error: print(error)
+            started = threading._start_joinable_thread(int)
+            started.join()
+            print(type(started) is core._ThreadHandle)
+            """,
+            STOCK,
+        )
+        wrong = "'handle' must be a _ThreadHandle\n"
+        self.assertEqual(out, f"True True True True\nTrue False\nTrue False\n{wrong}{wrong}True\n")
+
+
 class Exit(unittest.TestCase):
     """Threads of both kinds that are no daemons are waited for at the end."""
 
@@ -327,6 +419,28 @@ class Exit(unittest.TestCase):
         self.assertEqual(self.end(text, OURS), ["first", "second"])
 
     @unittest.skipIf(sys.version_info[:2] == (3, 12), "3.12 starts no thread once the main thread has ended")
+    def test_ours_are_after_an_install_while_the_main_thread_waits_for_others(self):
+        text = AWAIT_MAIN + textwrap.dedent("""
+            def install():
+                await_main()
+                underthread.install()
+                begin("second", threading.current_thread())
+            begin("first", then=install)
+            """)
+        self.assertEqual(self.end(text, STOCK), ["first", "second"])
+
+    @unittest.skipIf(sys.version_info[:2] == (3, 12), "3.12 starts no thread once the main thread has ended")
+    def test_the_interpreters_own_are_after_an_uninstall_while_the_main_thread_waits_for_others(self):
+        text = AWAIT_MAIN + textwrap.dedent("""
+            def uninstall():
+                await_main()
+                underthread.uninstall()
+                begin("second", threading.current_thread())
+            begin("first", then=uninstall)
+            """)
+        self.assertEqual(self.end(text, OURS), ["first", "second"])
+
+    @unittest.skipIf(sys.version_info[:2] == (3, 12), "3.12 starts no thread once the main thread has ended")
     def test_those_are_that_others_start_meanwhile(self):
         text = """
             made = threading.Thread(target=lambda: print(end="late " if over.wait(0.1) else "made ", flush=True))
@@ -357,7 +471,7 @@ class WhereItCannotWork(unittest.TestCase):
         "no extension": r"the extension is missing for this interpreter: no _core\..* in .*",
         "one that does not load": r"its extension does not load: ZeroDivisionError: division by zero",
     }
-    STAYS = "; this process stays on Python's own _thread\n"
+    STAYS = "; this process stays on stock _thread\n"
 
     def test_install_warns_once_and_leaves_the_program_as_it_is(self):
         for case, text in self.BREAK.items():
@@ -393,13 +507,112 @@ class WhereItCannotWork(unittest.TestCase):
                 self.assertEqual((ended.returncode, ended.stdout), (0, "False\n"))
                 self.assertRegex(ended.stderr, f"^underthread: {self.SAYS[case]}{self.STAYS}$")
 
-    def test_switched_off_by_the_environment_it_stays_so_and_says_nothing(self):
-        text = "import underthread; underthread.install(); print(underthread.is_active())"
+
+class Environment(unittest.TestCase):
+    """UNDERTHREAD in the environment. The other places that ask for it: test_site, test_children,
+    test_underthread_python."""
+
+    TEXT = """
+        import underthread
+        for _ in range(2):
+            underthread.install()
+            underthread._install.install_at_start()
+        print(underthread.is_active())
+        """
+
+    def check(self, value, out, err):
         for on in (STOCK, OURS):
-            for value, active in (("0", False), ("1", True), ("", True)):
-                with self.subTest(on=on, value=value), Program(text) as program:
-                    ended = program.run(on, env=dict(os.environ, UNDERTHREAD=value))
-                    self.assertEqual((ended.stdout, ended.stderr), (f"{active}\n", ""))
+            with self.subTest(on=on, value=value), Program(self.TEXT) as program:
+                ended = program.run(on, env=dict(os.environ, UNDERTHREAD=value))
+                self.assertEqual((ended.returncode, ended.stdout, ended.stderr), (0, out, err))
+
+    def test_values_that_switch_it_off_do_so_and_nothing_is_said(self):
+        for value in SWITCHED_OFF:
+            self.check(value, "False\n", "")
+
+    def test_values_that_leave_it_on_do_so_and_nothing_is_said(self):
+        for value in LEFT_ON:
+            self.check(value, "True\n", "")
+
+    def test_any_other_value_leaves_it_on_and_is_said_once(self):
+        for value in UNKNOWN:
+            self.check(value, "True\n", says_unknown(value))
+
+    def test_a_value_is_said_without_breaking_the_line(self):
+        self.check("a\nb\x1b", "True\n", says_unknown("a\nb\x1b"))
+
+
+class NotInstalled(unittest.TestCase):
+    """What needs `_thread` to be ours says so where it is not."""
+
+    INTERRUPT = """
+        import threading, underthread
+        def interrupt():
+            try: print(underthread.interrupt(threading.main_thread().ident + 1, KeyError))
+            except RuntimeError as error: print(error)
+        """
+    INSTALL_FIRST = "underthread is not installed in this process: call underthread.install() first\n"
+
+    def test_interrupt_says_what_to_call_before_install_and_after_uninstall(self):
+        text = """
+            for change in (lambda: None, underthread.install, underthread.uninstall):
+                change()
+                interrupt()
+            """
+        out = run(textwrap.dedent(self.INTERRUPT) + textwrap.dedent(text), STOCK)
+        self.assertEqual(out, self.INSTALL_FIRST + "False\n" + self.INSTALL_FIRST)
+
+    def test_interrupt_says_what_has_switched_it_off(self):
+        with Program(textwrap.dedent(self.INTERRUPT) + "underthread.install(); interrupt()") as program:
+            ended = program.run(STOCK, env=dict(os.environ, UNDERTHREAD=" Off "))
+        says = "underthread is switched off in this process: UNDERTHREAD=Off is in the environment\n"
+        self.assertEqual((ended.stdout, ended.stderr), (says, ""))
+
+    def test_interrupt_says_why_it_cannot_work_here(self):
+        text = "import sys; sys.implementation.name = 'other'\n" + textwrap.dedent(self.INTERRUPT)
+        out = run(text + "interrupt()", STOCK)
+        self.assertRegex(out, "^underthread: it runs on CPython .*; this process stays on stock _thread\n$")
+
+    def test_holds_and_limits_of_time_are_usable(self):
+        out = run(
+            """
+            import underthread
+            with underthread.hold_interrupts(), underthread.time_limit(60) as limit: pass
+            print(limit.expired, underthread.is_active())
+            """,
+            STOCK,
+        )
+        self.assertEqual(out, "False False\n")
+
+
+class PromptInterrupts(unittest.TestCase):
+    ASK = """
+        import sys
+        {}
+        import underthread
+        prompt_interrupts = underthread.prompt_interrupts
+        print([prompt_interrupts(on) for on in (False, None, True, None, 0, None, 1, None)])
+        for wrong in ("no", 2, -1, 1.0, b"", [], object):
+            try: prompt_interrupts(wrong)
+            except TypeError as error: print(error)
+        print(prompt_interrupts())
+        """
+    WRONG = "".join(
+        f"prompt_interrupts() takes True, False or None, not {wrong!r}\n" for wrong in ("no", 2, -1, 1.0, b"", [], object)
+    )
+
+    def test_takes_booleans_and_names_any_other_value_in_a_type_error(self):
+        for on in (STOCK, OURS):
+            self.assertEqual(
+                run(self.ASK.format(""), on),
+                f"[True, False, False, True, True, False, False, True]\n{self.WRONG}True\n",
+            )
+
+    def test_the_same_where_it_cannot_work(self):
+        self.assertEqual(
+            run(self.ASK.format("sys.implementation.name = 'other'"), STOCK),
+            f"{8 * [False]}\n{self.WRONG}False\n",
+        )
 
 
 class BuiltIn(unittest.TestCase):

@@ -9,7 +9,7 @@ import sysconfig
 import tempfile
 import unittest
 
-from programs import PATIENCE
+from programs import LEFT_ON, PATIENCE, SWITCHED_OFF, UNKNOWN, says_unknown
 
 import underthread
 
@@ -81,17 +81,41 @@ class Site(unittest.TestCase):
         self.assertEnded(environment.switch("on"), 0, f"on: {environment.file}\n")
         self.assertEnded(environment.run("-c", ACTIVE), 0, "True\n")
         self.assertEnded(environment.run("-c", ACTIVE, UNDERTHREAD="0"), 0, "False\n")
-        for _ in range(2):
-            self.assertEnded(environment.switch("off"), 0, f"off: {environment.file} is not there\n")
+        self.assertEnded(environment.switch("off"), 0, f"off: removed {environment.file}\n")
         self.assertEnded(environment.run("-c", ACTIVE), 0, "False\n")
         self.assertNotIn("underthread.pth", " ".join(os.listdir(environment.packages)))
+
+    def test_off_says_whether_it_was_on(self):
+        environment = self.environment
+        never = f"off: it was not on, there is no {environment.file}\n"
+        self.assertEnded(environment.switch("off"), 0, never)
+        environment.switch("on")
+        self.assertEnded(environment.switch("off"), 0, f"off: removed {environment.file}\n")
+        self.assertEnded(environment.switch("off"), 0, never)
 
     def test_switched_off_a_process_does_not_load_the_package(self):
         environment = self.environment
         environment.switch("on")
         text = "import sys; print('underthread' in sys.modules)"
         self.assertEnded(environment.run("-c", text), 0, "True\n")
-        self.assertEnded(environment.run("-c", text, UNDERTHREAD="0"), 0, "False\n")
+        for value in SWITCHED_OFF:
+            with self.subTest(value=value):
+                self.assertEnded(environment.run("-c", text, UNDERTHREAD=value), 0, "False\n")
+                self.assertIn(
+                    f"UNDERTHREAD={value.strip()} is set: processes that inherit it stay on stock _thread\n",
+                    environment.switch("status", UNDERTHREAD=value).stdout,
+                )
+
+    def test_any_other_value_leaves_a_process_on(self):
+        environment = self.environment
+        environment.switch("on")
+        for value in LEFT_ON:
+            with self.subTest(value=value):
+                self.assertEnded(environment.run("-c", ACTIVE, UNDERTHREAD=value), 0, "True\n")
+        for value in UNKNOWN:
+            with self.subTest(value=value):
+                ended = environment.run("-c", ACTIVE, UNDERTHREAD=value)
+                self.assertEnded(ended, 0, "True\n", says_unknown(value))
 
     def test_reaches_children_whatever_their_environment_is(self):
         environment = self.environment
@@ -128,8 +152,8 @@ class Site(unittest.TestCase):
 
     def test_status_says_where_and_whether(self):
         environment = self.environment
-        ours, theirs = "this process: underthread\n", "this process: Python's own _thread\n"
-        off = "UNDERTHREAD=0 is set: processes that inherit it stay on Python's own _thread\n"
+        ours, theirs = "this process: underthread\n", "this process: stock _thread\n"
+        off = "UNDERTHREAD=0 is set: processes that inherit it stay on stock _thread\n"
         self.assertEnded(environment.switch("status"), 1, f"off: no {environment.file}\n{theirs}")
         environment.switch("on")
         self.assertEnded(environment.switch("status"), 0, f"on: {environment.file}\n{ours}")
@@ -171,7 +195,7 @@ class Site(unittest.TestCase):
         environment = self.environment
         copy = environment.copy_package(environment.packages)
         environment.switch("on", PYTHONPATH="")
-        stays = "; this process stays on Python's own _thread\n"
+        stays = "; this process stays on stock _thread\n"
         for name, text, says in (
             ("__init__.py", "1 / 0", "cannot be loaded (ZeroDivisionError: division by zero)"),
             ("__init__.py", "import missing", "cannot be loaded (ModuleNotFoundError: No module named 'missing')"),
@@ -215,6 +239,129 @@ class Site(unittest.TestCase):
             [name for name in os.listdir(environment.packages) if name.startswith("underthread")],
             ["underthread.pth"],
         )
+
+    def install(self, record_end="\r\n"):
+        """Installs the package as an installer does: with a dist-info. Returns the path of its RECORD."""
+        environment = self.environment
+        environment.copy_package(environment.packages)
+        information = os.path.join(environment.packages, "underthread-0.1.0.dist-info")
+        os.mkdir(information)
+        for name, text in (
+            ("METADATA", "Metadata-Version: 2.1\nName: underthread\nVersion: 0.1.0\n"),
+            ("WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: false\n"),
+            ("INSTALLER", "pip\n"),
+        ):
+            with open(os.path.join(information, name), "w") as file:
+                file.write(text)
+        record = os.path.join(information, "RECORD")
+        paths = [
+            os.path.relpath(os.path.join(folder, name), environment.packages)
+            for top in (os.path.join(environment.packages, "underthread"), information)
+            for folder, _, names in os.walk(top)
+            for name in names
+        ]
+        with open(record, "w", newline="") as file:
+            for path in paths:
+                file.write(f"{path},sha256=4kZs,12{record_end}")
+            # A name that needs quotes and one beyond ASCII, as an installer writes them.
+            file.write(f'"underthread/a,\xe4.txt",,{record_end}')
+            file.write("underthread-0.1.0.dist-info/RECORD,,")
+        return record
+
+    @staticmethod
+    def read(path):
+        with open(path, "rb") as file:
+            return file.read()
+
+    def test_on_is_in_the_record_once_and_off_restores_the_record_byte_for_byte(self):
+        environment = self.environment
+        record = self.install()
+        os.chmod(record, 0o640)
+        for end in (b"", b"\r\n", b"\n"):
+            with self.subTest(end=end):
+                with open(record, "rb+") as file:
+                    before = file.read().rstrip(b"\r\n") + end
+                    file.seek(0)
+                    file.truncate()
+                    file.write(before)
+                for _ in range(2):
+                    self.assertEnded(environment.switch("on", PYTHONPATH=""), 0, f"on: {environment.file}\n")
+                    during = self.read(record)
+                    self.assertTrue(during.startswith(before))
+                    self.assertEqual(during[len(before) :].strip(), b"underthread.pth,,")
+                self.assertEqual(os.stat(record).st_mode & 0o777, 0o640)
+                self.assertEqual(environment.switch("off", PYTHONPATH="").returncode, 0)
+                self.assertEqual(self.read(record), before)
+        self.assertEqual([name for name in os.listdir(os.path.dirname(record)) if "RECORD" in name], ["RECORD"])
+
+    def test_a_line_of_the_installers_own_stays_in_the_record(self):
+        environment = self.environment
+        record = self.install()
+        with open(record, "a", newline="") as file:
+            file.write("\r\nunderthread.pth,sha256=abc,3\r\n")
+        before = self.read(record)
+        environment.switch("on", PYTHONPATH="")
+        self.assertEqual(self.read(record), before)
+        environment.switch("off", PYTHONPATH="")
+        self.assertEqual(self.read(record), before)
+
+    def test_a_record_that_cannot_be_written_is_one_line_and_on_works(self):
+        environment = self.environment
+        record = self.install()
+        # A folder in the way: root may write any file.
+        os.unlink(record)
+        os.mkdir(record)
+        says = f"underthread: cannot change {record}: Is a directory; "
+        self.assertEnded(
+            environment.switch("on", PYTHONPATH=""),
+            0,
+            f"on: {environment.file}\n",
+            f"{says}uninstalling the package will leave {environment.file}\n",
+        )
+        self.assertEnded(
+            environment.switch("off", PYTHONPATH=""),
+            0,
+            f"off: removed {environment.file}\n",
+            f"{says}it still lists {environment.file}\n",
+        )
+        # Not written by an installer: not text.
+        os.rmdir(record)
+        with open(record, "wb") as file:
+            file.write(b"\xff\n")
+        ended = environment.switch("on", PYTHONPATH="")
+        self.assertEqual((ended.returncode, ended.stdout), (0, f"on: {environment.file}\n"))
+        self.assertIn(f"underthread: cannot change {record}: ", ended.stderr)
+        self.assertEqual(self.read(record), b"\xff\n")
+
+    def test_what_is_installed_elsewhere_has_its_record_left_alone(self):
+        environment = self.environment
+        other = os.path.join(environment.packages, "underthread_more-1.0.dist-info", "RECORD")
+        os.mkdir(os.path.dirname(other))
+        with open(other, "wb") as file:
+            file.write(b"underthread_more.py,,\n")
+        self.assertEnded(environment.switch("on"), 0, f"on: {environment.file}\n")
+        self.assertEqual(self.read(other), b"underthread_more.py,,\n")
+
+    def test_pip_uninstall_takes_the_file_with_it(self):
+        try:
+            import pip
+        except ImportError:
+            self.skipTest("this interpreter has no pip (Debian: python3-pip)")
+        environment = self.environment
+        self.install()
+        # pip removes folders that it has emptied.
+        open(os.path.join(environment.packages, "other.txt"), "w").close()
+        environment.switch("on", PYTHONPATH="")
+        self.assertTrue(os.path.exists(environment.file))
+        self.assertEnded(environment.run("-c", ACTIVE), 0, "True\n")
+        # The virtual environment has none of its own.
+        ended = environment.run(
+            "-m", "pip", "uninstall", "-y", "underthread", PYTHONPATH=os.path.dirname(os.path.dirname(pip.__file__))
+        )
+        self.assertEqual(ended.returncode, 0, ended.stderr)
+        self.assertIn("Successfully uninstalled underthread-0.1.0", ended.stdout)
+        self.assertEqual(os.listdir(environment.packages), ["other.txt"])
+        self.assertEnded(environment.run("-c", ACTIVE), 0, "False\n")
 
     def test_user_is_for_interpreters_that_read_it(self):
         environment = self.environment

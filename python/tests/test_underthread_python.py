@@ -6,7 +6,7 @@ import subprocess
 import sys
 import unittest
 
-from programs import AWAIT_MAIN, PATIENCE, STOCK, Program
+from programs import AWAIT_MAIN, LEFT_ON, PATIENCE, STOCK, SWITCHED_OFF, UNKNOWN, Program, says_unknown
 
 LAUNCHER = os.environ.get("UNDERTHREAD_LAUNCHER", "")
 
@@ -95,6 +95,18 @@ class Launcher(unittest.TestCase):
                 self.assertEqual(self.output(*options, "where.py"), theirs)
         self.assertEqual(self.output("-V"), self.output("-V", on=STOCK))
         self.assertEqual(self.output("-c", "import sys; print(sys.executable)"), LAUNCHER + "\n")
+
+    def test_the_environment_switches_it_off_by_the_words_of_the_package(self):
+        text = "import _thread; print(hasattr(_thread, '_underthread_version'))"
+        for values, out, says in (
+            (SWITCHED_OFF, "False\n", lambda value: ""),
+            (LEFT_ON, "True\n", lambda value: ""),
+            (UNKNOWN, "True\n", says_unknown),
+        ):
+            for value in values:
+                with self.subTest(value=value):
+                    ended = self.program.run([LAUNCHER], "-c", text, env=dict(os.environ, UNDERTHREAD=value))
+                    self.assertEqual((ended.returncode, ended.stdout, ended.stderr), (0, out, says(value)))
 
     def test_exits_as_the_interpreter_does(self):
         for text in "import sys; sys.exit(7)", "1 / 0", "x = = 3", "import os, signal; os.kill(os.getpid(), 2)":

@@ -27,7 +27,7 @@ def install():
     """Replaces ``_thread``, and what modules have taken from it so far. Does nothing the second time.
 
     Locks that exist already stay what they are; they and ours can be used side by side. Where ours
-    cannot work, a RuntimeWarning says why, and the program stays on Python's own. The same, without a
+    cannot work, a RuntimeWarning says why, and the program stays on stock ``_thread``. The same, without a
     warning, if ``UNDERTHREAD=0`` is in the environment.
     """
     if is_active() or _install.is_switched_off():
@@ -42,12 +42,14 @@ def install():
 
 
 def prompt_interrupts(on=None):
-    """Sets whether ``interrupt_main`` is noticed at once, whatever the main thread waits for; without an
-    argument it only asks. The answer is what it was before.
+    """Sets whether ``interrupt_main`` is noticed at once, whatever the main thread waits for; ``None`` only
+    asks. Returns what it was before. Anything but True, False, 1, 0 and None is a TypeError.
 
     It is so from the start, unless ``UNDERTHREAD_PROMPT=0`` is in the environment. Without it the main
     thread is still woken from waits for locks, but not from system calls.
     """
+    if on is not None and not (isinstance(on, int) and on in (0, 1)):
+        raise TypeError("prompt_interrupts() takes True, False or None, not {!r}".format(on))
     if _core is None:
         return False
     return _core._underthread.prompt_interrupts(*(() if on is None else (on,)))
@@ -59,8 +61,12 @@ def interrupt(thread, exc=KeyboardInterrupt):
     ``thread`` is a Thread or an ident, ``exc`` a class or an instance. False if there is no such thread
     (any more), else True. What is sent to a thread is raised there in the order in which it was sent, each
     once. A thread that is just given a lock keeps it, and gets the exception after that.
+
+    A RuntimeError if underthread is not installed in this process: no wait would end then.
     """
-    return _own("interrupt")(thread, exc)
+    if not is_active():
+        raise RuntimeError(_install.why_inactive())
+    return _core._underthread.interrupt(thread, exc)
 
 
 def _own(name):

@@ -1,2 +1,2 @@
-# It has the names and signatures of the interpreter's own, in every version.
+# It has the names and signatures of stock `_thread`, in every version.
 from _thread import *

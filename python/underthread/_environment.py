@@ -1,6 +1,9 @@
 """``python -m underthread --site``: every Python process of an environment, by a .pth file in its
 site-packages. Each function returns the exit status."""
 
+import csv
+import glob
+import io
 import os
 import site
 import sys
@@ -17,7 +20,7 @@ import sys; hasattr(sys.modules["_thread"], "_underthread_version") or exec({!a}
 """
 _START = """\
 import os, sys
-if os.environ.get("UNDERTHREAD") != "0":
+if os.environ.get("UNDERTHREAD", "").strip().lower() not in {!r}:
  try:
   {}
   underthread._install.install_at_start()
@@ -40,7 +43,7 @@ _FAILED = """\
 gone = isinstance(error, ModuleNotFoundError) and error.name in ("underthread", "underthread._install")
 if not gone and "underthread.pth" not in sys.modules and sys.stderr:
  sys.modules["underthread.pth"] = None
- says = "underthread: cannot be loaded (%s: %s); this process stays on Python's own _thread"
+ says = "underthread: cannot be loaded (%s: %s); this process stays on stock _thread"
  print(says % (type(error).__name__, error), file=sys.stderr)
 """
 
@@ -53,20 +56,15 @@ def on(user):
     path = _path(user)
     package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     is_here = os.path.realpath(package) == os.path.realpath(_folder(user))
-    start = _START.format(_IMPORT if is_here else _IMPORT_FROM.format(package), _FAILED)
-    # The name does not end in .pth: nobody reads it before it is whole.
-    unfinished = "{}.{}".format(path, os.getpid())
+    start = _START.format(_install.OFF, _IMPORT if is_here else _IMPORT_FROM.format(package), _FAILED)
     try:
         if user:
             os.makedirs(_folder(user), exist_ok=True)
-        with open(unfinished, "x", encoding="ascii") as file:
-            file.write(_LINE.format(start))
-        os.replace(unfinished, path)
+        _write(path, _LINE.format(start).encode("ascii"))
     except OSError as error:
-        if os.path.exists(unfinished):
-            os.unlink(unfinished)
         return _fail("cannot write {}: {}".format(path, error.strerror))
     print("on: {}".format(path))
+    _record(user, _with_our_line, "uninstalling the package will leave {}")
     return 0
 
 
@@ -75,10 +73,12 @@ def off(user):
     try:
         os.unlink(path)
     except FileNotFoundError:
-        pass
+        print("off: it was not on, there is no {}".format(path))
     except OSError as error:
         return _fail("cannot remove {}: {}".format(path, error.strerror))
-    print("off: {} is not there".format(path))
+    else:
+        print("off: removed {}".format(path))
+    _record(user, _without_our_line, "it still lists {}")
     if not user and _is_on(user=True):
         print("still on for you: {}; --site off --user removes it".format(_path(user=True)))
     return 0
@@ -87,13 +87,73 @@ def off(user):
 def status(user):
     found = [_path(whose) for whose in ([True] if user else [False, True]) if _is_on(whose)]
     print("on: {}".format(", ".join(found)) if found else "off: no {}".format(_path(user)))
-    active = "underthread" if _install.is_active() else "Python's own _thread"
+    active = "underthread" if _install.is_active() else "stock _thread"
     print("this process: {}".format(active))
     if _install.is_switched_off():
-        print("UNDERTHREAD=0 is set: processes that inherit it stay on Python's own _thread")
+        value = os.environ["UNDERTHREAD"].strip()
+        print("UNDERTHREAD={} is set: processes that inherit it stay on stock _thread".format(value))
     if _install.obstacle:
         print("it cannot work here: {}".format(_install.obstacle))
     return 0 if found else 1
+
+
+def _record(user, change, if_not):
+    """Changes the RECORD of the package, if an installer has put the package into that folder.
+
+    An installer removes what RECORD lists. A RECORD that cannot be changed is a message, which ends with
+    `if_not`, and no failure: the .pth file works without it.
+    """
+    for path in glob.glob(os.path.join(glob.escape(_folder(user)), "underthread-*.dist-info", "RECORD")):
+        try:
+            with open(path, "rb") as file:
+                before = file.read()
+            after = change(before)
+            if after != before:
+                _write(path, after, like=path)
+        except (OSError, ValueError, csv.Error) as error:
+            why = getattr(error, "strerror", None) or error
+            sys.stderr.write(
+                "underthread: cannot change {}: {}; {}\n".format(path, why, if_not.format(_path(user)))
+            )
+
+
+# No hash and no size: both may be left out.
+_RECORD_LINE = b"underthread.pth,,"
+
+
+def _with_our_line(record):
+    rows = csv.reader(io.StringIO(record.decode("utf-8"), newline=""))
+    if any(row and row[0] == "underthread.pth" for row in rows):
+        return record
+    end = b"\r\n" if b"\r\n" in record else b"\n"
+    if record and not record.endswith(b"\n"):
+        # Its last line has no end, and then ours has none: so it can be restored exactly.
+        return record + end + _RECORD_LINE
+    return record + _RECORD_LINE + end
+
+
+def _without_our_line(record):
+    lines = record.splitlines(keepends=True)
+    kept = [line for line in lines if line.rstrip(b"\r\n") != _RECORD_LINE]
+    if lines and lines[-1] == _RECORD_LINE and kept:
+        kept[-1] = kept[-1].rstrip(b"\r\n")
+    return b"".join(kept)
+
+
+def _write(path, content, like=None):
+    """Writes a file, which is there whole or as it was before, with the mode of the file `like`."""
+    # The name does not end in .pth: nobody reads it before it is whole.
+    unfinished = "{}.{}".format(path, os.getpid())
+    try:
+        with open(unfinished, "xb") as file:
+            if like:
+                os.fchmod(file.fileno(), os.stat(like).st_mode & 0o7777)
+            file.write(content)
+        os.replace(unfinished, path)
+    except OSError:
+        if os.path.exists(unfinished):
+            os.unlink(unfinished)
+        raise
 
 
 def _folder(user):

@@ -11,7 +11,7 @@ FOLDER = os.path.join(os.path.dirname(os.path.realpath(__file__)), "_children")
 def reach_children(environment):
     if os.pathsep in FOLDER:
         sys.stderr.write(
-            "underthread: child processes stay on Python's own _thread: "
+            "underthread: child processes stay on stock _thread: "
             "PYTHONPATH cannot hold {}\n".format(FOLDER)
         )
         return

@@ -1,4 +1,4 @@
-"""Loads the extension as ``_thread``, puts it where the interpreter's own was, and takes it out again."""
+"""Loads the extension as ``_thread``, puts it in the place of stock ``_thread``, and takes it out again."""
 
 # At the start of each process, with --site on: nothing is imported here that is not there by then. What
 # `importlib` is made of is, and itself it is not.
@@ -27,8 +27,8 @@ def _load():
     """The extension, loaded under the name ``_thread``.
 
     The name is what its functions and types show as their ``__module__``, which programs compare and
-    pickle by. The spec says no location, so that the module has no ``__file__``: the interpreter's own
-    has none.
+    pickle by. The spec says no location, so that the module has no ``__file__``: stock
+    ``_thread`` has none.
     """
     if _is_ours(sys.modules.get("_thread")):
         return sys.modules["_thread"]
@@ -66,14 +66,14 @@ try:
 except Unusable as error:
     core, obstacle = None, str(error)
 
-# The interpreter's own. None if it was replaced before we came: nobody knows it then.
+# Stock ``_thread``. None if it was replaced before this module was loaded: nothing refers to it then.
 stock = sys.modules.get("_thread")
 if _is_ours(stock):
     stock = None
 
 
 def _pairs():
-    """What is to be exchanged: the interpreter's own and ours, of each that differs."""
+    """What is to be replaced, and by what: each thing of stock ``_thread`` that differs from ours, and ours."""
     pairs = [(stock, core)]
     for name, theirs in vars(stock).items():
         ours = getattr(core, name, theirs)
@@ -87,9 +87,33 @@ def _pairs():
 _PAIRS = _pairs() if core and stock else []
 
 
+# What UNDERTHREAD in the environment may be, in any case and with blanks around it. The .pth file
+# (_environment.py) and _children/sitecustomize.py ask for OFF themselves, so that a process that is switched off
+# does not load the package; python/tests/test_install.py compares.
+OFF = ("0", "off", "no", "false")
+ON = ("", "1", "on", "yes", "true")
+
+_value_is_said = False
+
+
 def is_switched_off():
-    """True if the environment says that this process is to stay on the interpreter's own."""
-    return os.environ.get("UNDERTHREAD") == "0"
+    """True if the environment says that this process is to stay on stock ``_thread``.
+
+    A value that says neither leaves it on, with one line on stderr.
+    """
+    global _value_is_said
+    value = os.environ.get("UNDERTHREAD", "")
+    word = value.strip().lower()
+    if word in OFF:
+        return True
+    if word not in ON and not _value_is_said and sys.stderr is not None:
+        _value_is_said = True
+        sys.stderr.write(
+            "underthread: UNDERTHREAD={!a} is neither off ({}) nor on ({} or empty); underthread stays on\n".format(
+                value, ", ".join(OFF), ", ".join(ON[1:])
+            )
+        )
+    return False
 
 
 def is_active():
@@ -98,7 +122,18 @@ def is_active():
 
 
 def stays_stock():
-    return "underthread: {}; this process stays on Python's own _thread".format(obstacle)
+    return "underthread: {}; this process stays on stock _thread".format(obstacle)
+
+
+def why_inactive():
+    """What to tell a caller of something that needs ``_thread`` to be ours, where it is not."""
+    if obstacle:
+        return stays_stock()
+    if is_switched_off():
+        return "underthread is switched off in this process: UNDERTHREAD={} is in the environment".format(
+            os.environ["UNDERTHREAD"].strip()
+        )
+    return "underthread is not installed in this process: call underthread.install() first"
 
 
 _obstacle_is_said = False
@@ -117,9 +152,7 @@ def install_at_start():
 
 
 def replace():
-    _exchange(_PAIRS)
-    sys.modules["_thread"] = core
-    _threading_may_know_both_kinds()
+    _put(core, _PAIRS)
 
 
 def uninstall():
@@ -136,8 +169,15 @@ def uninstall():
             "underthread cannot be uninstalled: _thread was underthread's before the package was "
             "loaded, so there is no other to put back"
         )
-    _exchange([(ours, theirs) for theirs, ours in _PAIRS])
-    sys.modules["_thread"] = stock
+    _put(stock, [(ours, theirs) for theirs, ours in _PAIRS])
+
+
+def _put(module, pairs):
+    """Makes ``module`` the ``_thread`` of this interpreter, while other threads go on starting threads."""
+    _threading_may_know_both_kinds()
+    _exchange(pairs)
+    sys.modules["_thread"] = module
+    # If another thread has imported it since.
     _threading_may_know_both_kinds()
 
 

@@ -14,7 +14,9 @@ def start():
     sys.path_importer_cache.pop(here, None)
 
     folder = os.environ.get("UNDERTHREAD_CHILDREN")
-    if not folder or os.environ.get("UNDERTHREAD") == "0":
+    # As _install.is_switched_off, which is not loaded then.
+    value = os.environ.get("UNDERTHREAD", "")
+    if not folder or value.strip().lower() in ("0", "off", "no", "false"):
         return
     path = sys.path[:]
     # Last: it may be a folder with much else in it.
@@ -26,7 +28,7 @@ def start():
     except Exception as error:
         if sys.stderr is not None:
             sys.stderr.write(
-                "underthread: cannot be loaded (%s: %s); this process stays on Python's own _thread\n"
+                "underthread: cannot be loaded (%s: %s); this process stays on stock _thread\n"
                 % (type(error).__name__, error)
             )
     finally:
