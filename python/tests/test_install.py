@@ -68,16 +68,16 @@ class Install(unittest.TestCase):
         )
         self.assertEqual(out, "True True True\n")
 
-    def test_exchange_takes_dicts_and_pairs_and_says_so(self):
+    def test_replace_references_takes_dicts_and_pairs_and_says_so(self):
         out = run(
             """
             from underthread import _core
-            exchange = _core._underthread.exchange
+            replace_references = _core._underthread.replace_references
             before, first, second = object(), object(), object()
             values = {1: before, 2: "other"}
-            print(exchange([values, {}], [(before, first), (before, second)]), values == {1: first, 2: "other"})
+            print(replace_references([values, {}], [(before, first), (before, second)]), values == {1: first, 2: "other"})
             for wrong in (([1], []), ([], [1]), ([], [(1,)]), ((), [])):
-                try: exchange(*wrong)
+                try: replace_references(*wrong)
                 except TypeError: print("TypeError")
             """,
             STOCK,

@@ -89,6 +89,18 @@ class Local(unittest.TestCase):
         in_thread(use)
         self.assertIsNone(gone[0]())
 
+    def test_the_dict_of_a_plain_local_goes_before_its_type_as_on_stock(self):
+        text = """
+            import _thread
+            class Sub(_thread._local): pass
+            for kind in _thread._local, Sub:
+                local = kind()
+                local.__dict__["__class__"] = 5
+                local.__dict__["__module__"] = 6
+                print(local.__class__ == 5, local.__module__ == 6)
+            """
+        self.assertEqual(run(text), run(text, on=STOCK))
+
     def test_attributes_go_with_the_local_in_all_threads(self):
         local = threading.local()
         local.value = Value()

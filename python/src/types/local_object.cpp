@@ -227,12 +227,29 @@ int names_dict(PyObject* name) {
   return same;
 }
 
+/// 1: the dict has it, and `value` is a reference to it; 0: it does not; -1: a Python error is set.
+int find_in(PyObject* dict, PyObject* name, PyObject*& value) {
+#if PY_VERSION_HEX >= 0x030D0000
+  return PyDict_GetItemRef(dict, name, &value);
+#else
+  value = Py_XNewRef(PyDict_GetItemWithError(dict, name));
+  return value ? 1 : PyErr_Occurred() ? -1 : 0;
+#endif
+}
+
 PyObject* get_attribute(PyObject* self, PyObject* name) {
   PyObject* const attributes = attributes_here(object(self));
   if (!attributes) return nullptr;
   const int wants_dict = names_dict(name);
   if (wants_dict < 0) return nullptr;
   if (wants_dict) return Py_NewRef(attributes);
+  // As in stock CPython: in a plain `_local`, which has no attributes of a program's class, the
+  // dict goes before the descriptors of the type, `__class__` among them. A subclass has `_local`
+  // or a subclass of it as its base.
+  if (Py_TYPE(self)->tp_base == &PyBaseObject_Type) {
+    PyObject* value = nullptr;
+    if (const int found = find_in(attributes, name, value)) return found > 0 ? value : nullptr;
+  }
   return _PyObject_GenericGetAttrWithDict(self, name, attributes, 0);
 }
 

@@ -41,7 +41,7 @@ enum class Beside : std::uint8_t {
   interrupts,      ///< it raises what was sent to it
   stock_handlers,  ///< the main thread, with prompt interrupts off: as on stock CPython its
                    ///< handlers run when a signal ends its sleep
-  handlers,  ///< the main thread: it can be found and woken meanwhile
+  handlers,        ///< the main thread: it can be found and woken meanwhile
 };
 
 Blocked wait_for(Interrupts* all, lot::ThreadRecord& me, Beside beside, const WaitedFor& waited_for,
