@@ -8,6 +8,8 @@ underthread.install()
 
 import threading
 
+from programs import STOCK, run
+
 
 class Value:
     pass
