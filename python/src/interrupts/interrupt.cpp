@@ -32,7 +32,7 @@ bool pause_for_others() {
 
 /// Whether the system still has the thread: one that has ended by an exception on its way may stay
 /// where `threading` lists those that begin.
-bool lives(const Interrupts& all, Ident ident) {
+bool lives([[maybe_unused]] const Interrupts& all, Ident ident) {
 #if UNDERTHREAD_HAS_GIL
   return has_thread(all, ident);
 #else

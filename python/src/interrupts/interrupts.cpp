@@ -165,7 +165,9 @@ void forget_in_child(Interrupts& all) {
   all.visitors = 0;
   keep_own_mailbox(all);
   if (all.interpreter != PyInterpreterState_Main()) return;
-  forget_held_signals(is_held(all));
+  const bool holds = is_held(all);
+  forget_held_signals(holds);
+  hold_alarm(holds);
   // This thread is the main one now, and alone.
   learn_main_thread();
   look_after_limits(all, false);

@@ -37,9 +37,7 @@ constinit std::atomic<std::uint64_t> main_native_id{0};
 constinit std::atomic<Ident> known_main_ident{0};
 
 /// The main thread's record while that thread is in a wait of ours, and not in a handler that runs
-/// there; else null. In the child of a fork it may still name a thread that is not there: waking
-/// that is harmless, since a record stays readable for ever and whoever uses it next only looks
-/// around once more.
+/// there; else null.
 ///
 /// seq_cst: the main thread says that it is here and then looks for handlers that are due; whoever
 /// notes one then looks whether it is here. One of them sees the other, also where there is no GIL
@@ -95,6 +93,9 @@ void forget_parents() {
   looked_for.store(sent.load(std::memory_order_relaxed), std::memory_order_relaxed);
   call_is_pending.store(false, std::memory_order_relaxed);
   alarm_at.store(lot::never, std::memory_order_relaxed);
+  alarm_is_held.store(false, std::memory_order_relaxed);
+  // Who forks is in no wait of ours.
+  main_in_wait.store(nullptr, std::memory_order_relaxed);
   main_native_id.store(os::thread_native_id(), std::memory_order_relaxed);
   known_main_ident.store(get_ident(), std::memory_order_relaxed);
 }

@@ -6,6 +6,7 @@
 #include <new>
 
 #include "cpython/errors.h"
+#include "cpython/gil.h"
 #include "interrupts/interrupts.h"
 #include "interrupts/main_thread.h"
 #include "interrupts/signal_fronts.h"
@@ -43,6 +44,9 @@ struct Start {
   PyThreadState* state = nullptr;
 #else
   Meeting* meeting = nullptr;
+  /// The parent is about to return. `Thread.start()` takes what a signal's handler raises before
+  /// that for a start that has failed, and the child's first act may be such a signal.
+  Latch returned{};
 #endif
 };
 
@@ -113,7 +117,10 @@ bool begin_with_state(ModuleState& state, Start& start, const Ident&, Begin begi
   state.threads.fetch_add(1, std::memory_order_relaxed);
   meeting.announced.set();
   without_gil([&] { wait_for(meeting.decided); });
-  if (meeting.has_state) return true;
+  if (meeting.has_state) {
+    start.returned.set();
+    return true;
+  }
   state.threads.fetch_sub(1, std::memory_order_relaxed);
   PyErr_NoMemory();
   return false;
@@ -129,6 +136,7 @@ bool attach(Start* start) {
   // After this `start` is ours, or not to be touched.
   meeting->decided.set();
   if (!state) return false;
+  wait_for(start->returned);
   PyEval_AcquireThread(state);
   return true;
 }
