@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import sys
 import tempfile
@@ -130,7 +131,7 @@ class SideBySide(unittest.TestCase):
 
     def index_files_that(self, does):
         script = self.directory / "index_files"
-        script.write_text(f'#!/bin/bash\nset -e\n{programs.IN_CPP[0]} "$@"\n{does}\n')
+        script.write_text(f'#!/bin/bash\nset -e\n{shlex.quote(programs.IN_CPP[0])} "$@"\n{does}\n')
         script.chmod(0o755)
         return str(script)
 

@@ -10,7 +10,7 @@ ROOT = pathlib.Path(os.environ.get("UNDERTHREAD_SOURCE_DIR") or pathlib.Path(__f
 
 LIST = """
 cmake_minimum_required(VERSION 3.25)
-include({root}/cmake/python.cmake)
+include("{root}/cmake/python.cmake")
 set(UNDERTHREAD_PYTHON ON)
 set(UNDERTHREAD_PYTHON_VERSIONS 3.11 3.13t)
 underthread_find_pythons()

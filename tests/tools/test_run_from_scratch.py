@@ -16,7 +16,7 @@ class RunFromScratch(unittest.TestCase):
     def setUp(self):
         directory = tempfile.TemporaryDirectory(prefix="with a space ")
         self.addCleanup(directory.cleanup)
-        self.tree = Path(directory.name).resolve() / "tree"
+        self.tree = Path(directory.name).resolve() / "src" / "trée"
         shutil.copytree(SOURCE, self.tree, ignore=shutil.ignore_patterns("build", ".git"))
 
     def run_echo(self):

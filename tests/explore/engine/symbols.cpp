@@ -11,6 +11,7 @@
 #include <fstream>
 #include <iterator>
 #include <sstream>
+#include <string_view>
 
 namespace explore {
 namespace {
@@ -100,13 +101,11 @@ std::map<void*, std::string> source_of(const std::vector<void*>& code) {
     const std::string& function = lines[i];
     std::string place = lines[i + 1];
     i += 2;
+    // By its whole path: what is above the project may be called src, tests or c++ too.
+    constexpr std::string_view project = UNDERTHREAD_SOURCE_DIR "/";
+    if (place.starts_with(project)) place.erase(0, project.size());
     if (place.find("/c++/") != std::string::npos || place.starts_with("??") || found.contains(pc))
       continue;
-    for (const char* part : {"/src/", "/include/underthread/", "/tests/"})
-      if (const std::size_t at = place.rfind(part); at != std::string::npos) {
-        place = place.substr(at + 1);
-        break;
-      }
     place = place.substr(0, place.find(" (discriminator"));
     found[pc] = place + "  " + function.substr(0, function.find('('));
   }
