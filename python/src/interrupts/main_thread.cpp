@@ -338,6 +338,23 @@ void hurry_main_thread(int signum) {
   hurry();
 }
 
+void look_soon() {
+  if (!is_on.load(std::memory_order_relaxed) || !may_use_signals() || is_finalizing()) return;
+  sent.fetch_add(1, std::memory_order_seq_cst);
+  if (!call_is_pending.exchange(true, std::memory_order_seq_cst) && !ask_to_look()) {
+    call_is_pending.store(false, std::memory_order_seq_cst);
+    looked_for.store(sent.load(std::memory_order_seq_cst), std::memory_order_seq_cst);
+    return;
+  }
+  // It looks before it makes a system call, but for C code that waits with a lock of ours and then
+  // in the system, and a child of a fork on 3.13.0, whose eval loop does not look.
+  const lot::Locked locked(lot::settings);
+  const int signum = claim_nudge(nudged);
+  if (signum == 0 || !nudge.aim(main_native_id.load(std::memory_order_relaxed), signum)) return;
+  nudge.open();
+  nudge.begin_later();
+}
+
 void have_looked() {
   const std::uint64_t now = sent.load(std::memory_order_seq_cst);
   call_is_pending.store(false, std::memory_order_seq_cst);

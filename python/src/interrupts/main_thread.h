@@ -63,6 +63,9 @@ void tell_main_thread();
 /// After the interpreter has noted that the handler of `signum` is to run: sees to it that the main
 /// thread looks. Any thread with a thread state.
 void hurry_main_thread(int signum);
+/// In the main thread, which was woken from a wait of ours just as that ended by itself, so that it
+/// has not looked: sees to it that it does.
+void look_soon();
 /// In the main thread, where it runs handlers: what has been sent so far is found from here on.
 void have_looked();
 /// In the main thread, at its check: false: what was due is raised.

@@ -65,7 +65,11 @@ Blocked wait_for(Interrupts* all, lot::ThreadRecord& me, Beside beside, const Wa
       refusal.raise();
       return Blocked::raised;
     }
-    if (end == lot::WaitEnd::done) return Blocked::done;
+    if (end == lot::WaitEnd::done) {
+      // What has come keeps what it was given; the handlers run behind the call.
+      if (beside == Beside::handlers && lot::take_pending(me)) look_soon();
+      return Blocked::done;
+    }
     if (end == lot::WaitEnd::timed_out) {
       if (wait.until == until) return Blocked::timed_out;
       if (wait.until == watch) {
