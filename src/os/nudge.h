@@ -71,6 +71,8 @@ class Nudge {
   void begin_later() noexcept;
   /// The same, but the first nudge comes at that moment: ns of the monotonic clock.
   void begin_at(std::int64_t moment) noexcept;
+  /// The same, and only that one where its handler does not run.
+  void begin_once_at(std::int64_t moment) noexcept;
   /// After a pause of 1, 5, 20 and then each time 100 ms.
   void again() noexcept;
   /// No nudge is sent any more, but for those that others begin meanwhile.
@@ -85,7 +87,7 @@ class Nudge {
   void leave() noexcept;
   bool make_timer() noexcept;
   void delete_timer() noexcept;
-  void set_timer(std::int64_t ns, bool is_moment) noexcept;
+  void set_timer(std::int64_t ns, bool is_moment, bool once = false) noexcept;
   void pause_and_nudge() noexcept;
 
   // What `aim` writes. Relaxed: read between `enter` and `leave`, which open and close order.

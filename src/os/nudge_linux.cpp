@@ -190,7 +190,7 @@ void Nudge::leave() noexcept {
   state_.fetch_sub(sender, std::memory_order_release);
 }
 
-void Nudge::set_timer(std::int64_t ns, bool is_moment) noexcept {
+void Nudge::set_timer(std::int64_t ns, bool is_moment, bool once) noexcept {
   if (ns != 0) is_set_.store(true, std::memory_order_relaxed);
   const int timer = timer_.load(std::memory_order_relaxed);
   if (timer < 0) return;
@@ -198,7 +198,7 @@ void Nudge::set_timer(std::int64_t ns, bool is_moment) noexcept {
   when.it_value.tv_sec = static_cast<time_t>(ns / second);
   when.it_value.tv_nsec = static_cast<long>(ns % second);
   // Where a signal was taken and its handler did not run, there is another.
-  if (ns != 0) when.it_interval.tv_nsec = pauses[std::size(pauses) - 1];
+  if (ns != 0 && !once) when.it_interval.tv_nsec = pauses[std::size(pauses) - 1];
   syscall(SYS_timer_settime, timer, is_moment ? TIMER_ABSTIME : 0, &when, nullptr);
 }
 
@@ -240,6 +240,13 @@ void Nudge::begin_at(std::int64_t moment) noexcept {
   if (!enter()) return;
   pauses_.store(0, std::memory_order_relaxed);
   set_timer(moment > 0 ? moment : 1, true);
+  leave();
+}
+
+void Nudge::begin_once_at(std::int64_t moment) noexcept {
+  if (!enter()) return;
+  pauses_.store(0, std::memory_order_relaxed);
+  set_timer(moment > 0 ? moment : 1, true, true);
   leave();
 }
 

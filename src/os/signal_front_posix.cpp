@@ -8,11 +8,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "os/signal_mask.h"
+
 namespace underthread::os {
 namespace {
 
 constexpr std::size_t signal_count = NSIG;
-constexpr std::size_t levels = 4;
+constexpr std::size_t levels = 8;
 
 using PlainHandler = void (*)(int);
 using InfoHandler = void (*)(int, siginfo_t*, void*);
@@ -41,10 +43,28 @@ std::uint64_t bit_of(int signum) noexcept {
   return std::uint64_t{1} << (signum - 1);
 }
 
+bool takes_info(const struct sigaction& action) noexcept {
+  return (action.sa_flags & SA_SIGINFO) != 0;
+}
+
+/// Calls what handles the signal, if something does.
+void handle_here(int signum, siginfo_t& info) noexcept {
+  struct sigaction action = {};
+  sigaction(signum, nullptr, &action);
+  if (takes_info(action)) {
+    // There is no context: nothing was interrupted.
+    action.sa_sigaction(signum, &info, nullptr);
+  } else if (action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN) {
+    action.sa_handler(signum);
+  }
+}
+
 /// Sends the signal, as it came, to the calling thread. Async-signal-safe.
 void send_again(int signum) noexcept {
   siginfo_t info = infos[static_cast<std::size_t>(signum)];
   claimed.fetch_and(~bit_of(signum), std::memory_order_acq_rel);
+  // It has been taken from the system once: blocked here, it would be there again.
+  if (this_thread_blocks(signum)) return handle_here(signum, info);
   const auto here = static_cast<pid_t>(syscall(SYS_gettid));
   // Where the system has no room to queue it, a plain one needs none.
   if (syscall(SYS_rt_tgsigqueueinfo, getpid(), here, signum, &info) != 0)
@@ -84,11 +104,8 @@ void on_signal(int signum, siginfo_t* info, void* context) {
 }
 
 constexpr std::array<InfoHandler, levels> fronts = {on_signal<0>, on_signal<1>, on_signal<2>,
-                                                    on_signal<3>};
-
-bool takes_info(const struct sigaction& action) noexcept {
-  return (action.sa_flags & SA_SIGINFO) != 0;
-}
+                                                    on_signal<3>, on_signal<4>, on_signal<5>,
+                                                    on_signal<6>, on_signal<7>};
 
 std::uintptr_t address_of(const struct sigaction& action) noexcept {
   return takes_info(action) ? reinterpret_cast<std::uintptr_t>(action.sa_sigaction)

@@ -201,6 +201,15 @@ inline const PyObject* async_exception_of(PyThreadState* state) {
 #endif
 }
 
+#if UNDERTHREAD_HAS_GIL
+/// Waits until no thread state is just being made: one that is is first in the interpreter's list
+/// and does not say yet what comes behind it. States are made without the GIL too, by C threads.
+inline void await_thread_list() {
+  // It goes through the list by the list's own lock. No thread has this ident.
+  PyThreadState_SetAsyncExc(~0UL, nullptr);
+}
+#endif
+
 /// Whether a frame is on the stack of a thread state, whose thread does not run meanwhile or is
 /// this one. Runs no Python code.
 inline bool has_frame(PyThreadState* state, PyObject* frame) {

@@ -10,15 +10,14 @@
 namespace underthread::python {
 namespace {
 
-const char* const key_of_class = "__underthread__";
-
 AsyncClass* object(PyObject* self) {
   return reinterpret_cast<AsyncClass*>(self);
 }
 
+/// The class has it as its module, which a class may keep and nobody sees: so it is found without
+/// memory.
 AsyncClass* in_class(PyTypeObject* type) {
-  PyObject* const found = PyDict_GetItemString(type->tp_dict, key_of_class);  // borrowed
-  return found ? object(found) : nullptr;
+  return object(PyType_GetModule(type));
 }
 
 /// What has been told, made: a reference; null: a Python error is set.
@@ -44,11 +43,15 @@ PyObject* make(PyTypeObject* type, PyObject*, PyObject*) {
     const Guard guard;
     exception = std::exchange(it->exception, nullptr);
     limit = std::exchange(it->limit, nullptr);
+    // The last other reference may go with its Pending.
+    Py_XINCREF(reinterpret_cast<PyObject*>(limit));
+    if (it->in_use && it->all) it->all->account.raised += it->kind == Kind::sent;
     it->in_use = false;
   }
   if (it->all) take_made(*it->all, *it);
   PyObject* const made = instance_of(exception, limit, it->base);
   Py_XDECREF(exception);
+  Py_XDECREF(reinterpret_cast<PyObject*>(limit));
   Py_DECREF(self);
   if (!made || !errors_are_made_late || !PyExceptionInstance_Check(made)) return made;
   PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(made)), made);
@@ -76,14 +79,16 @@ void dealloc(PyObject* self) {
 }
 
 /// A class derived from `base`, which does not get to know. Null: a Python error is set.
-PyObject* derive(PyObject* base) {
+PyObject* derive(PyObject* base, PyObject* self) {
   // Not by calling `type`, which would run the program's `__init_subclass__` and metaclasses.
   PyType_Slot slots[] = {{Py_tp_new, reinterpret_cast<void*>(make)}, {0, nullptr}};
   PyType_Spec spec = {"underthread.async_exception", 0, 0, Py_TPFLAGS_DEFAULT, slots};
   PyObject* const bases = PyTuple_Pack(1, base);
-  PyObject* const type = bases ? PyType_FromSpecWithBases(&spec, bases) : nullptr;
+  PyObject* const type = bases ? PyType_FromModuleAndSpec(self, &spec, bases) : nullptr;
   Py_XDECREF(bases);
   if (type) hide_from_subclasses(base, type);
+  // It may have found no memory without saying so.
+  if (!type && !PyErr_Occurred()) PyErr_NoMemory();
   return type;
 }
 
@@ -102,28 +107,32 @@ PyObject* base_for(PyObject* exception) {
 PyObject* make_class(Interrupts& all, PyObject* base) {
   PyTypeObject* const type = all.classes.type;
   PyObject* const self = type->tp_alloc(type, 0);
-  PyObject* const made = self ? derive(base) : nullptr;
-  if (!made || PyDict_SetItemString(reinterpret_cast<PyTypeObject*>(made)->tp_dict, key_of_class,
-                                    self) != 0) {
-    Py_XDECREF(made);
-    Py_XDECREF(self);
-    return nullptr;
+  PyObject* const made = self ? derive(base, self) : nullptr;
+  if (made) {
+    AsyncClass& it = *object(self);
+    it.all = &all;
+    it.told = made;
+    it.base = base;
+    it.references = Py_REFCNT(made) - 1;
   }
-  Py_DECREF(self);
-  AsyncClass& it = *object(self);
-  it.all = &all;
-  it.told = made;
-  it.base = base;
-  it.references = Py_REFCNT(made) - 1;
+  Py_XDECREF(self);
   return made;
 }
 
 #if UNDERTHREAD_HAS_GIL
 /// The state, in this interpreter, of the thread of that ident; null: it has none.
 PyThreadState* state_of_thread(const Interrupts& all, Ident ident) {
-  PyThreadState* state = PyInterpreterState_ThreadHead(all.interpreter);
-  while (state && state->thread_id != ident) state = PyThreadState_Next(state);
-  return state;
+  PyThreadState* const here = PyThreadState_Get();
+  if (here->thread_id == ident && here->interp == all.interpreter) return here;
+  // Whoever is not found is looked for again: the list may have been incomplete.
+  constexpr int attempts = 4;
+  for (int attempt = 0; attempt < attempts; ++attempt) {
+    if (attempt > 0) await_thread_list();
+    PyThreadState* state = PyInterpreterState_ThreadHead(all.interpreter);
+    while (state && state->thread_id != ident) state = PyThreadState_Next(state);
+    if (state) return state;
+  }
+  return nullptr;
 }
 #else
 /// The same where only one's own can be looked at.

@@ -20,11 +20,9 @@
 #include <underthread/ident.h>
 
 #include "cpython/cpython.h"
+#include "interrupts/mailbox.h"
 
 namespace underthread::python {
-
-struct Interrupts;
-struct TimeLimit;
 
 /// One such class, and what it is to give: a Python object, not for Python code.
 struct AsyncClass {
@@ -33,6 +31,7 @@ struct AsyncClass {
   PyObject* base;                 ///< what it is derived from. Borrowed
   Py_ssize_t references;          ///< that the class has of itself
   // Guarded by Guard.
+  Kind kind;            ///< of what it is to give
   Py_ssize_t ours;      ///< references to the class: of a Pending, and of `AsyncClasses`
   bool in_use;          ///< by a Pending, or it is on its way to be made
   PyObject* exception;  ///< a reference; null: a limit's, or none

@@ -48,7 +48,13 @@ PyObject* exit(PyObject* self, PyObject*) {
   Interrupts* const all = interrupts_of(Py_TYPE(self));
   if (!all) return nullptr;
   forget_in_child(*all);
-  if (!object(self)->is_here()) {
+  HoldObject& it = *object(self);
+  // A generator that is suspended in the block of a thread that has ended holds nothing off.
+  if (it.ident != 0 && it.holder != 0 && !lot::is_alive(it.holder)) {
+    it.ident = 0;
+    Py_RETURN_NONE;
+  }
+  if (!it.is_here()) {
     PyErr_SetString(PyExc_RuntimeError, object(self)->ident == 0
                                             ? "it does not hold interrupts off"
                                             : "another thread holds interrupts off by it");

@@ -94,6 +94,7 @@ void look_after_limits(Interrupts& all, bool by_timekeeper) {
 // right by `forget_in_child`, with the GIL.
 void forget_parents() {
   forget_guard();
+  forget_told();
   forget_timekeeper();
 }
 
@@ -168,6 +169,7 @@ void forget_in_child(Interrupts& all) {
   const bool holds = is_held(all);
   forget_held_signals(holds);
   hold_alarm(holds);
+  if (holds) put_fronts();
   // This thread is the main one now, and alone.
   learn_main_thread();
   look_after_limits(all, false);
@@ -201,11 +203,11 @@ PyObject* account(PyObject* module, PyObject*) {
     counts = all->account;
     for (const Mailbox* box = all->mailboxes; box; box = box->next)
       for (const Pending* each = box->first; each; each = each->next)
-        pending += each->kind != Kind::start_failure;
+        pending += each->kind == Kind::sent;
   }
-  return Py_BuildValue("{sKsKsKsKsKsn}", "accepted", counts.accepted, "raised", counts.raised,
-                       "taken back", counts.taken_back, "overwritten", counts.overwritten,
-                       "dropped", counts.dropped, "pending", pending);
+  return Py_BuildValue("{sKsKsKsKsn}", "accepted", counts.accepted, "raised", counts.raised,
+                       "overwritten", counts.overwritten, "dropped", counts.dropped, "pending",
+                       pending);
 }
 
 }  // namespace underthread::python

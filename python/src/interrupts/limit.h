@@ -41,6 +41,7 @@ struct TimeLimit {
   std::int64_t look_at;  ///< when to look again, if its frame was suspended
   Pending pending;       ///< what is sent when it is over
   TimeLimit* next;
+  TimeLimit* next_block;
 };
 
 /// The TimeoutError that a limit raises, as a reference; null: another Python error is set.

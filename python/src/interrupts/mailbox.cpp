@@ -79,6 +79,12 @@ void unlist(Mailbox& box, const TimeLimit* limit) {
   if (*place) *place = limit->next;
 }
 
+void leave_block(Mailbox& box, const TimeLimit* limit) {
+  TimeLimit** place = &box.blocks;
+  while (*place && *place != limit) place = &(*place)->next_block;
+  if (*place) *place = limit->next_block;
+}
+
 void list(Mailbox& box, TimeLimit* limit) {
   limit->next = box.limits;
   box.limits = limit;
@@ -86,7 +92,7 @@ void list(Mailbox& box, TimeLimit* limit) {
 
 /// Takes a mailbox out of the list if nothing is in it.
 void unlink_if_idle(Interrupts& all, Mailbox* box) {
-  if (box->first || box->held > 0 || box->limits) return;
+  if (box->first || box->held > 0 || box->blocks) return;
   Mailbox** place = &all.mailboxes;
   while (*place != box) place = &(*place)->next;
   *place = box->next;
@@ -99,14 +105,26 @@ void empty(Interrupts& all, Mailbox& box, Gone& gone) {
   box.told = nullptr;
   while (Pending* const pending = box.first) {
     box.first = pending->next;
-    if (pending->kind != Kind::start_failure) ++all.account.dropped;
+    all.account.dropped += pending->kind == Kind::sent;
     gone.add(pending);
   }
-  while (TimeLimit* const limit = box.limits) {
-    box.limits = limit->next;
+  box.limits = nullptr;
+  while (TimeLimit* const limit = box.blocks) {
+    box.blocks = limit->next_block;
     limit->state = TimeLimit::idle;
     limit->ident = 0;
   }
+}
+
+/// This thread's; null: it has none. One that a thread of the same ident has left behind, whose end
+/// nobody told us of, is emptied.
+Mailbox* find_own(Interrupts& all, Gone& gone) {
+  Mailbox* const box = find(all, get_ident());
+  const lot::ThreadRecord* const me = lot::current();
+  if (!box || box->holder == 0 || !me || box->holder == me->holder) return box;
+  empty(all, *box, gone);
+  unlink_if_idle(all, box);
+  return nullptr;
 }
 
 /// Null: no memory.
@@ -119,7 +137,8 @@ Mailbox* find_or_make(Interrupts& all, Ident ident, Gone& gone) {
     box->holder = holder;
   }
   if (box) return box;
-  box = new (std::nothrow) Mailbox{ident, holder, 0, nullptr, nullptr, nullptr, all.mailboxes};
+  box = new (std::nothrow)
+      Mailbox{ident, holder, 0, nullptr, nullptr, nullptr, nullptr, all.mailboxes};
   if (box) all.mailboxes = box;
   return box;
 }
@@ -139,19 +158,47 @@ void refresh(Interrupts& all, Mailbox& box, Gone& gone) {
   box.told = nullptr;
   unlink(box, told);
   told->delivery = is_on_its_way(*told->async_class) ? Delivery::not_made : Delivery::overwritten;
-  if (told->delivery == Delivery::overwritten) ++all.account.overwritten;
+  all.account.overwritten += told->delivery == Delivery::overwritten && told->kind == Kind::sent;
   gone.add(told);
+}
+
+/// Whether a limit outside of this one has been raised, and is on its way out of its block: another
+/// on top of it would hide it.
+bool is_outer_raised(const Mailbox& box, const TimeLimit& limit) {
+  for (const TimeLimit* each = box.blocks; each; each = each->next_block)
+    if (each != &limit && each->was_raised && each->begin <= limit.begin) return true;
+  return false;
 }
 
 /// Whether a Pending may be raised in its thread now.
 bool is_due(const Interrupts& all, const Mailbox& box, const Pending& pending) {
   if (pending.kind == Kind::start_failure || box.held > 0) return false;
+  if (pending.limit && is_outer_raised(box, *pending.limit)) return false;
   return !pending.frame || has_frame(all, box.ident, pending.frame);
+}
+
+/// Whether it may be raised wherever its thread comes to next, without another look. A generator
+/// may be suspended on the way there.
+bool is_due_anywhere(const Interrupts& all, const Mailbox& box, const Pending& pending) {
+  return !pending.frame && is_due(all, box, pending);
 }
 
 Pending* first_due(const Interrupts& all, const Mailbox& box) {
   Pending* pending = box.first;
   while (pending && !is_due(all, box, *pending)) pending = pending->next;
+  if (!pending || !pending->limit) return pending;
+  // Of limits that are over the outermost is raised.
+  for (Pending* each = pending->next; each; each = each->next)
+    if (each->limit && each->limit->begin < pending->limit->begin && is_due(all, box, *each))
+      pending = each;
+  return pending;
+}
+
+Pending* first_due_anywhere(const Interrupts& all, const Mailbox& box) {
+  Pending* pending = first_due(all, box);
+  if (!pending || !pending->frame) return pending;
+  pending = box.first;
+  while (pending && !is_due_anywhere(all, box, *pending)) pending = pending->next;
   return pending;
 }
 
@@ -159,7 +206,7 @@ Pending* first_due(const Interrupts& all, const Mailbox& box) {
 /// is told by `tell_main_thread`, outside of Guard. @return false: there is no such thread
 bool tell(Interrupts& all, Mailbox& box) {
   if (box.held > 0 || all.is_ended || is_main(all, box.ident)) return true;
-  Pending* const pending = box.told ? box.told : first_due(all, box);
+  Pending* const pending = box.told ? box.told : first_due_anywhere(all, box);
   if (!pending || !pending->async_class) return true;
 #if UNDERTHREAD_HAS_GIL
   if (box.told) return true;
@@ -204,7 +251,6 @@ void expire(Interrupts& all, Mailbox& box, std::int64_t now) {
     unlist(box, over);
     Py_INCREF(reinterpret_cast<PyObject*>(over));
     over->pending.delivery = Delivery::queued;
-    ++all.account.accepted;
     append(box, &over->pending);
   }
 }
@@ -214,6 +260,7 @@ void fill(const Pending& pending) {
   AsyncClass* const it = pending.async_class;
   if (!it) return;
   it->in_use = true;
+  it->kind = pending.kind;
   it->exception = Py_XNewRef(pending.exception);
   it->limit = pending.limit;
 }
@@ -284,7 +331,7 @@ Pending* take_first(Interrupts& all, Mailbox& box, Gone& gone) {
   if (!taken) return nullptr;
   untell(all, box, gone);
   unlink(box, taken);
-  ++all.account.raised;
+  all.account.raised += taken->kind == Kind::sent;
   tell(all, box);
   return taken;
 }
@@ -371,7 +418,6 @@ bool send(Interrupts& all, Ident ident, PyObject* exception, lot::Callback<bool(
           adopted->next = box->first;
           box->first = box->told = adopted;
           adopted->delivery = Delivery::told;
-          ++all.account.accepted;
           adopted = nullptr;
         }
       }
@@ -419,7 +465,7 @@ bool release(Interrupts& all, bool raise) {
   bool is_left = false;
   {
     const Guard guard;
-    Mailbox* const box = find(all, get_ident());
+    Mailbox* const box = find_own(all, gone);
     if (!box) return true;
     if (box->held > 0) --box->held;
     if (raise)
@@ -435,9 +481,15 @@ bool release(Interrupts& all, bool raise) {
 }
 
 bool is_held(Interrupts& all) {
-  const Guard guard;
-  const Mailbox* const box = find(all, get_ident());
-  return box && box->held > 0;
+  Gone gone(all);
+  bool is = false;
+  {
+    const Guard guard;
+    const Mailbox* const box = find_own(all, gone);
+    is = box && box->held > 0;
+  }
+  gone.drop_all();
+  return is;
 }
 
 bool raise_due(Interrupts& all, const char* what) {
@@ -446,7 +498,7 @@ bool raise_due(Interrupts& all, const char* what) {
   Pending* taken = nullptr;
   {
     const Guard guard;
-    Mailbox* const box = find(all, get_ident());
+    Mailbox* const box = find_own(all, gone);
     if (!box) return true;
     taken = take_first(all, *box, gone);
     unlink_if_idle(all, box);
@@ -458,12 +510,16 @@ bool raise_due(Interrupts& all, const char* what) {
 }
 
 std::int64_t next_limit(Interrupts& all) {
-  const Guard guard;
-  const Mailbox* const box = find(all, get_ident());
+  Gone gone(all);
   std::int64_t next = lot::never;
-  if (!box || box->held > 0) return next;
-  for (const TimeLimit* each = box->limits; each; each = each->next)
-    next = std::min(next, each->look_at);
+  {
+    const Guard guard;
+    const Mailbox* const box = find_own(all, gone);
+    if (box && box->held == 0)
+      for (const TimeLimit* each = box->limits; each; each = each->next)
+        next = std::min(next, each->look_at);
+  }
+  gone.drop_all();
   return next;
 }
 
@@ -498,6 +554,8 @@ bool enter(Interrupts& all, TimeLimit& limit) {
       limit.look_at = limit.deadline;
       fill(limit.pending);
       list(*box, &limit);
+      limit.next_block = box->blocks;
+      box->blocks = &limit;
     }
   }
   gone.drop_all();
@@ -509,19 +567,19 @@ void leave(Interrupts& all, TimeLimit& limit) {
   Gone gone(all);
   {
     const Guard guard;
-    Mailbox* const box = find(all, get_ident());
+    Mailbox* const box = find_own(all, gone);
     if (limit.state == TimeLimit::idle) return;
     limit.state = TimeLimit::idle;
     limit.ident = 0;
     if (!box) return;
     refresh(all, *box, gone);
     unlist(*box, &limit);
+    leave_block(*box, &limit);
     Pending* each = box->first;
     while (each && each != &limit.pending) each = each->next;
     if (each) {
       if (box->told == each) untell(all, *box, gone);
       unlink(*box, each);
-      ++all.account.taken_back;
       gone.add(each);
     }
     tell(all, *box);
@@ -536,6 +594,7 @@ void abandon(Interrupts& all, TimeLimit& limit) {
   limit.state = TimeLimit::idle;
   if (Mailbox* const box = find(all, limit.ident)) {
     unlist(*box, &limit);
+    leave_block(*box, &limit);
     unlink_if_idle(all, box);
   }
 }
@@ -547,9 +606,14 @@ std::int64_t expire_limits(Interrupts& all, std::int64_t now) {
     Ident told = 0;
     {
       const Guard guard;
-      for (Mailbox* box = all.mailboxes; box && told == 0; box = box->next) {
-        const Pending* const before = box->first;
-        const Pending* last = before;
+      for (Mailbox *box = all.mailboxes, *next = nullptr; box && told == 0; box = next) {
+        next = box->next;
+        if (box->holder != 0 && !lot::is_alive(box->holder)) {
+          empty(all, *box, gone);
+          unlink_if_idle(all, box);
+          continue;
+        }
+        const Pending* last = box->first;
         while (last && last->next) last = last->next;
         expire(all, *box, now);
         const bool has_new = last ? last->next != nullptr : box->first != nullptr;
@@ -581,7 +645,7 @@ void take_made(Interrupts& all, AsyncClass& it) {
   Gone gone(all);
   {
     const Guard guard;
-    Mailbox* const box = find(all, get_ident());
+    Mailbox* const box = find_own(all, gone);
     if (box && box->told && box->told->async_class == &it) {
       Pending* const made = box->told;
 #if !UNDERTHREAD_HAS_GIL
@@ -591,7 +655,6 @@ void take_made(Interrupts& all, AsyncClass& it) {
 #endif
       box->told = nullptr;
       unlink(*box, made);
-      ++all.account.raised;
       gone.add(made);
       tell(all, *box);
       unlink_if_idle(all, box);
@@ -611,6 +674,16 @@ void forget_mailbox(Interrupts& all) {
     unlink_if_idle(all, box);
   }
   gone.drop_all();
+}
+
+void forget_told() {
+  PyThreadState* const state = PyGILState_GetThisThreadState();
+  const Interrupts* const all = main_interrupts();
+  if (!state || !all || state->interp != all->interpreter) return;
+  const Mailbox* const box = find(*all, get_ident());
+  // Its reference stays with the class.
+  if (box && box->told && async_exception_of(state) == box->told->async_class->told)
+    state->async_exc = nullptr;
 }
 
 void keep_own_mailbox(Interrupts& all) {
@@ -645,7 +718,8 @@ void keep_own_mailbox(Interrupts& all) {
         gone.add(each);
         each = next;
       }
-      for (TimeLimit* limit = own->limits; limit; limit = limit->next) limit->holder = own->holder;
+      for (TimeLimit* limit = own->blocks; limit; limit = limit->next_block)
+        limit->holder = own->holder;
       unlink_if_idle(all, own);
     }
     all.account = {};

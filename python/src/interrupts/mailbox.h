@@ -64,12 +64,14 @@ struct Mailbox {
   Pending* first;
   Pending* told;      ///< one of them; null: none
   TimeLimit* limits;  ///< in force and not over, the earliest first
+  TimeLimit* blocks;  ///< that have been entered and not left
   Mailbox* next;
 };
 
-/// What became of what was sent. accepted = raised + taken_back + overwritten + dropped + pending.
+/// What became of all that `underthread.interrupt` has accepted: raised, overwritten by somebody
+/// else, dropped because the thread had ended, or pending.
 struct Account {
-  std::uint64_t accepted, raised, taken_back, overwritten, dropped;
+  std::uint64_t accepted, raised, overwritten, dropped;
 };
 
 /// Sends an exception, an instance, to the thread of that ident. @return whether it was accepted;
@@ -124,6 +126,9 @@ void take_made(Interrupts& all, AsyncClass& it);
 
 /// A thread's last act, with its state: what it has not raised is dropped.
 void forget_mailbox(Interrupts& all);
+/// In a fork's child, before anything of Python's runs there: the interpreter is not to raise what
+/// it has been told for the parent. Async-signal-safe.
+void forget_told();
 /// In a fork's child: all mailboxes but this thread's, and what was pending for that.
 void keep_own_mailbox(Interrupts& all);
 /// The interpreter's end, or the module's.

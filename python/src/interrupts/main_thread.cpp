@@ -54,6 +54,7 @@ constinit os::Nudge alarm;
 // signal handlers.
 constinit std::atomic<std::int64_t> alarm_at{lot::never};
 constinit std::atomic<bool> alarm_is_held{false};
+constinit std::atomic<bool> alarm_has_tripped{false};
 
 // How many interrupts have been sent, and how many of them the main thread has looked for. It is
 // nudged while the two differ. seq_cst: whoever sends counts and then looks whether a pending call
@@ -73,7 +74,9 @@ void nudged() {
     if (alarm_is_held.load(std::memory_order_relaxed)) {
       alarm.stop();
     } else {
-      trip_main_thread_in_handler();
+      // Once: each time is a byte in the program's wakeup fd.
+      if (!alarm_has_tripped.exchange(true, std::memory_order_relaxed))
+        trip_main_thread_in_handler();
       wake_main_thread();
       alarm.again();
     }
@@ -173,11 +176,16 @@ Ident find_main_ident() {
 #else
 /// The oldest state of the main interpreter is the main thread's.
 Ident find_main_ident() {
-  PyThreadState* oldest = nullptr;
-  for (PyThreadState* each = PyInterpreterState_ThreadHead(PyInterpreterState_Main()); each;
-       each = PyThreadState_Next(each))
-    oldest = each;
-  return oldest ? oldest->thread_id : 0;
+  // As often as it takes for the list to have been complete.
+  Ident before = 0;
+  for (;;) {
+    await_thread_list();
+    PyThreadState* oldest = PyInterpreterState_ThreadHead(PyInterpreterState_Main());
+    while (PyThreadState* const next = oldest ? PyThreadState_Next(oldest) : nullptr) oldest = next;
+    const Ident found = oldest ? oldest->thread_id : 0;
+    if (found == before) return found;
+    before = found;
+  }
 }
 #endif
 
@@ -373,16 +381,18 @@ bool raise_in_main_thread() {
 
 bool set_alarm(Interrupts& all) {
   std::int64_t first = lot::never;
+  bool is_ended = false;
   {
     const Guard guard;
-    first = first_deadline(all, false);
+    is_ended = all.is_ended;
+    first = is_ended ? lot::never : first_deadline(all, false);
   }
   const lot::Locked locked(lot::settings);
   if (first == lot::never) {
-    if (alarm_at.exchange(lot::never, std::memory_order_relaxed) == lot::never) return true;
+    if (alarm_at.exchange(lot::never, std::memory_order_relaxed) == lot::never) return !is_ended;
     alarm.put_away();
     if (!is_awaited()) os::Nudge::let_go();
-    return true;
+    return !is_ended;
   }
   // A real-time signal would end the process if the program resets its handler meanwhile; SIGURG is
   // ignored then.
@@ -394,8 +404,9 @@ bool set_alarm(Interrupts& all) {
     return false;
   }
   alarm_at.store(first, std::memory_order_relaxed);
+  alarm_has_tripped.store(false, std::memory_order_relaxed);
   alarm.open();
-  alarm.begin_at(first);
+  alarm.begin_once_at(first);
   return true;
 }
 

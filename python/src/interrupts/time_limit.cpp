@@ -21,7 +21,7 @@ namespace {
 
 /// How far outside of the frame that enters a block a generator or a coroutine is looked for: in
 /// between may be what enters it for somebody, as contextlib.ExitStack does.
-constexpr int frames_to_look_at = 8;
+constexpr int frames_to_look_at = 32;
 
 /// Seconds: what fits into the clock's nanoseconds, as `_thread.TIMEOUT_MAX`.
 constexpr double longest = 9223372036.0;
@@ -75,13 +75,44 @@ PyObject* running_loop() {
   return nullptr;
 }
 
+/// `object.name`, a reference; null and no error: it has none, or None.
+PyObject* get(PyObject* object, const char* name) {
+  PyObject* const value = PyObject_GetAttrString(object, name);
+  if (!value && PyErr_ExceptionMatches(PyExc_AttributeError)) PyErr_Clear();
+  if (value != Py_None) return value;
+  Py_DECREF(value);
+  return nullptr;
+}
+
+/// Whether a task waits, by way of that frame. -1: a Python error is set.
+int waits_in(PyObject* task, PyObject* frame) {
+  constexpr int deepest = 10000;
+  PyObject* each = PyObject_CallMethod(task, "get_coro", nullptr);
+  bool found = false;
+  for (int depth = 0; each && !found && depth < deepest && !PyErr_Occurred(); ++depth) {
+    PyObject* own = get(each, "cr_frame");
+    PyObject* next = own ? get(each, "cr_await") : nullptr;
+    if (!own && !PyErr_Occurred() && (own = get(each, "gi_frame")))
+      next = get(each, "gi_yieldfrom");
+    found = own == frame;
+    Py_XDECREF(own);
+    Py_DECREF(each);
+    each = next;
+  }
+  Py_XDECREF(each);
+  return PyErr_Occurred() ? -1 : found;
+}
+
 /// What a task's loop calls when the time of a block in it is up. If the task is suspended in it,
 /// nobody can raise there; so it is cancelled, and the end of the block makes that a TimeoutError.
 PyObject* cancel_task(PyObject* self, PyObject*) {
   TimeLimit& limit = *object(self);
   Interrupts* const all = interrupts_of(Py_TYPE(self));
   if (!all) return nullptr;
-  if (!limit.task || limit.was_raised) Py_RETURN_NONE;
+  if (!limit.task || limit.was_raised || is_held(*all)) Py_RETURN_NONE;
+  // It may have left the block's generator to another task, or wait for something else in it.
+  const int waits = waits_in(limit.task, limit.frame);
+  if (waits <= 0) return waits == 0 ? Py_NewRef(Py_None) : nullptr;
   // From here on it is the task's: nothing is raised in its thread.
   const Ident ident = limit.ident;
   leave(*all, limit);
@@ -164,18 +195,26 @@ bool leave_task(TimeLimit& limit, PyObject* error) {
   return is_cancellation == 0;
 }
 
+/// Makes the limit this thread's. @return false: it is in force
+bool claim(TimeLimit& limit) {
+  const Guard guard;
+  if (limit.is_entered) return false;
+  limit.is_entered = true;
+  limit.ident = get_ident();
+  return true;
+}
+
 PyObject* enter_block(PyObject* self, PyObject*) {
   Interrupts* const all = interrupts_of(Py_TYPE(self));
   if (!all || !learn(*all)) return nullptr;
   TimeLimit& limit = *object(self);
-  if (limit.is_entered) {
+  if (!claim(limit)) {
     PyErr_Format(PyExc_RuntimeError, "this %R is in force already: make one for each block", self);
     return nullptr;
   }
   limit.expired = limit.was_raised = limit.has_cancelled = false;
   limit.begin = os::now();
   if (limit.patience == lot::never) {
-    limit.is_entered = true;
     limit.ident = get_ident();
     limit.holder = 0;
     limit.deadline = lot::never;
@@ -193,14 +232,13 @@ PyObject* enter_block(PyObject* self, PyObject*) {
   limit.by_timekeeper = !is_main;
   bool well = (!is_coroutine || enter_task(limit)) && enter(*all, limit);
   if (well && is_main) {
-    const bool is_alone = state_of(all->module).threads.load(std::memory_order_relaxed) == 0;
+    const bool is_alone = lot::live_count() <= 1;
     if (!is_alone || !set_alarm(*all)) {
       const Guard guard;
       limit.by_timekeeper = true;
     }
   }
   if (well && limit.by_timekeeper && !all->is_ended) well = keep_time(*all, limit);
-  limit.is_entered = well;
   if (well) return Py_NewRef(self);
   PyObject *type, *error, *traceback;
   PyErr_Fetch(&type, &error, &traceback);
@@ -209,6 +247,7 @@ PyObject* enter_block(PyObject* self, PyObject*) {
   give_back(limit.pending.async_class);
   limit.pending.async_class = nullptr;
   Py_CLEAR(limit.frame);
+  limit.is_entered = false;
   PyErr_Restore(type, error, traceback);
   return nullptr;
 }
@@ -256,6 +295,12 @@ PyObject* exit_block(PyObject* self, PyObject* arguments) {
   // One whose thread has ended is nobody's, and may be left by whoever has its generator now.
   const bool is_nobodys = limit.ident == 0;
   if (!is_nobodys && !is_here(limit)) {
+    // A generator that is suspended in the block may be closed wherever it is collected.
+    if (type == PyExc_GeneratorExit) {
+      abandon(*all, limit);
+      limit.is_entered = false;
+      Py_RETURN_NONE;
+    }
     PyErr_Format(PyExc_RuntimeError, "this %R is in force in another thread", self);
     return nullptr;
   }
@@ -263,6 +308,9 @@ PyObject* exit_block(PyObject* self, PyObject* arguments) {
   const std::int64_t now = os::now();
   const bool is_limited = limit.deadline != lot::never;
   leave(*all, limit);
+  // The interpreter takes a thread state that the timekeeper has there for that of a thread, once
+  // the code that it runs has ended.
+  if (all->interpreter != PyInterpreterState_Main()) await_timekeeper(*all);
   limit.is_entered = false;
   limit.ident = 0;
   limit.expired = is_limited && (limit.expired || now >= limit.deadline);
@@ -340,6 +388,8 @@ int clear(PyObject* self) {
     abandon(*all, limit);
   else
     PyErr_Clear();
+  // Its alarm goes with it.
+  if (main_interrupts() && runs_handlers_here()) set_alarm(*main_interrupts());
   give_back(limit.pending.async_class);
   limit.pending.async_class = nullptr;
   limit.pending.frame = nullptr;

@@ -25,12 +25,17 @@ namespace {
 /// unless it is over before it would look.
 constexpr std::int64_t longest_sleep = 1'000'000'000;
 
+/// Between two looks whether it has ended or detached: ns.
+constexpr std::int64_t moment = 100'000;
+
 // Guarded by Guard.
 constinit Interrupts* interpreters = nullptr;
 /// Null: it does not run. Made by whoever starts it; joined and deleted by whoever stops it.
 constinit Thread* thread = nullptr;
 constinit bool is_running = false;  ///< `thread` has not said that it ends
 constinit bool is_to_stop = false;
+/// It is not started while there are any.
+constinit unsigned forks_under_way = 0;
 constinit std::int64_t wakes_at = 0;  ///< at the latest: ns of the monotonic clock
 /// It is released to have it look again; it holds it otherwise.
 constinit Lock bell;
@@ -124,15 +129,22 @@ bool start() {
   Thread* ended = nullptr;
   {
     const Guard guard;
-    if (is_running) return true;
+    // What is in force is looked after once the fork is over.
+    if (is_running || forks_under_way > 0) return true;
     ended = take_ended();
-    is_running = true;
-    is_to_stop = false;
-    wakes_at = 0;  // it will look before it sleeps
-    // Whoever rang it, or was to hear it, may not be here.
-    bell.at_fork_reinit();
+    if (!ended) {
+      is_running = true;
+      is_to_stop = false;
+      wakes_at = 0;  // it will look before it sleeps
+      // Whoever rang it, or was to hear it, may not be here.
+      bell.at_fork_reinit();
+    }
   }
-  join(ended);
+  if (ended) {
+    // This lets go of the GIL, so that all may have changed since.
+    join(ended);
+    return start();
+  }
   Thread* started = nullptr;
   const bool is_started = !raises([&started] {
     const os::AllSignalsBlocked blocked;
@@ -167,7 +179,6 @@ void remove_from_timekeeper(Interrupts& all) {
 }
 
 void await_timekeeper(Interrupts& all) {
-  constexpr std::int64_t moment = 100'000;  // ns
   lot::ThreadRecord* const me = lot::current();
   for (;;) {
     {
@@ -182,22 +193,48 @@ void await_timekeeper(Interrupts& all) {
   }
 }
 
+namespace {
+
+/// Tells it to end. @return whether it has; `handle`: to be joined, by whoever gets it
+bool has_ended(Thread*& handle) {
+  const Guard guard;
+  is_to_stop = true;
+  handle = thread;
+  thread = nullptr;
+  ring();
+  return !is_running;
+}
+
+}  // namespace
+
 void stop_timekeeper() {
-  Thread* running = nullptr;
   {
     const Guard guard;
-    is_to_stop = true;
-    running = thread;
-    thread = nullptr;
-    if (running) ring();
+    ++forks_under_way;
   }
-  join(running);
+  // Another thread may be stopping it, or starting it, at the same time.
+  lot::ThreadRecord* const me = lot::current();
+  for (;;) {
+    Thread* handle = nullptr;
+    const bool ended = has_ended(handle);
+    join(handle);
+    if (ended || handle) {
+      const Guard guard;
+      if (!is_running) return;
+    }
+    without_gil([me] {
+      lot::Wait wait;
+      wait.until = os::now() + moment;
+      if (me) lot::pass_time(*me, wait);
+    });
+  }
 }
 
 void restart_timekeeper() {
   bool is_needed = false;
   {
     const Guard guard;
+    if (forks_under_way > 0) --forks_under_way;
     for (const Interrupts* each = interpreters; each; each = each->next)
       is_needed = is_needed || (!each->is_ended && first_deadline(*each, true) != lot::never);
   }
@@ -209,6 +246,7 @@ void forget_timekeeper() {
   thread = nullptr;
   is_running = false;
   is_to_stop = false;
+  forks_under_way = 0;
 }
 
 }  // namespace underthread::python

@@ -187,8 +187,11 @@ void run(Start* start) {
   state_of(start->module).threads.fetch_sub(1, std::memory_order_relaxed);
   if (Interrupts* const interrupts = state_of(start->module).interrupts)
     forget_mailbox(*interrupts);
+  Interrupts* const all = state_of(start->module).interrupts;
   drop(start);
   PyThreadState_Clear(PyThreadState_Get());
+  // What was sent while destructors ran.
+  if (all) forget_mailbox(*all);
   PyThreadState_DeleteCurrent();
   end(handle);
 }
