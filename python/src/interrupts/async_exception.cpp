@@ -45,6 +45,7 @@ PyObject* make(PyTypeObject* type, PyObject*, PyObject*) {
     limit = std::exchange(it->limit, nullptr);
     // The last other reference may go with its Pending.
     Py_XINCREF(reinterpret_cast<PyObject*>(limit));
+    if (limit) limit->was_raised = true;
     if (it->in_use && it->all) it->all->account.raised += it->kind == Kind::sent;
     it->in_use = false;
   }
@@ -221,6 +222,12 @@ void give_back(AsyncClass* it) {
 
 bool is_on_its_way(const AsyncClass& it) {
   return errors_are_made_late && Py_REFCNT(it.told) > it.references + it.ours;
+}
+
+std::uint64_t state_number(const Interrupts& all, Ident ident) {
+  PyThreadState* const state = state_of_thread(all, ident);
+  // They are counted from 0 on some versions.
+  return state ? PyThreadState_GetID(state) + 1 : 0;
 }
 
 const PyObject* async_exception_of(const Interrupts& all, Ident ident) {

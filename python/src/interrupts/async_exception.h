@@ -56,6 +56,9 @@ void give_back(AsyncClass* it);
 /// Up to 3.11: whether the interpreter, or somebody else, still has the class, to make it.
 bool is_on_its_way(const AsyncClass& it);
 
+/// The interpreter's number of the state of the thread of that ident, which no other ever has. 0:
+/// there is no such thread, or, without a GIL, it is another.
+std::uint64_t state_number(const Interrupts& all, Ident ident);
 /// What `async_exc` of a thread holds, borrowed and to be compared. Null: nothing, no such thread,
 /// or, without a GIL, another thread, whose state cannot be looked at.
 const PyObject* async_exception_of(const Interrupts& all, Ident ident);

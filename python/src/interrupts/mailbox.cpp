@@ -116,12 +116,26 @@ void empty(Interrupts& all, Mailbox& box, Gone& gone) {
   }
 }
 
+/// Whether a mailbox is another thread's than the one that has its ident now; what is known of that
+/// one is added to it.
+bool is_anothers(const Interrupts& all, Mailbox& box) {
+  const std::uint32_t holder = holder_of(box.ident);
+  const std::uint64_t number = state_number(all, box.ident);
+  // A record may come late, and then it is the same thread.
+  if ((box.holder != 0 && holder != 0 && box.holder != holder) ||
+      (box.state_number != 0 && number != 0 && box.state_number != number) ||
+      (box.holder != 0 && !lot::is_alive(box.holder)))
+    return true;
+  if (box.holder == 0) box.holder = holder;
+  if (box.state_number == 0) box.state_number = number;
+  return false;
+}
+
 /// This thread's; null: it has none. One that a thread of the same ident has left behind, whose end
 /// nobody told us of, is emptied.
 Mailbox* find_own(Interrupts& all, Gone& gone) {
   Mailbox* const box = find(all, get_ident());
-  const lot::ThreadRecord* const me = lot::current();
-  if (!box || box->holder == 0 || !me || box->holder == me->holder) return box;
+  if (!box || !is_anothers(all, *box)) return box;
   empty(all, *box, gone);
   unlink_if_idle(all, box);
   return nullptr;
@@ -129,17 +143,22 @@ Mailbox* find_own(Interrupts& all, Gone& gone) {
 
 /// Null: no memory.
 Mailbox* find_or_make(Interrupts& all, Ident ident, Gone& gone) {
-  const std::uint32_t holder = holder_of(ident);
+  // A thread that comes here by itself has a record from now on.
+  if (ident == get_ident()) lot::current();
   Mailbox* box = find(all, ident);
-  if (box && box->holder != holder) {
-    // A record may come late, and then it is the same thread.
-    if (box->holder != 0) empty(all, *box, gone);
-    box->holder = holder;
+  if (box && is_anothers(all, *box)) {
+    empty(all, *box, gone);
+    unlink_if_idle(all, box);
+    box = nullptr;
   }
   if (box) return box;
-  box = new (std::nothrow)
-      Mailbox{ident, holder, 0, nullptr, nullptr, nullptr, nullptr, all.mailboxes};
-  if (box) all.mailboxes = box;
+  box = new (std::nothrow) Mailbox{};
+  if (!box) return nullptr;
+  box->ident = ident;
+  box->holder = holder_of(ident);
+  box->state_number = state_number(all, ident);
+  box->next = all.mailboxes;
+  all.mailboxes = box;
   return box;
 }
 
@@ -332,6 +351,7 @@ Pending* take_first(Interrupts& all, Mailbox& box, Gone& gone) {
   untell(all, box, gone);
   unlink(box, taken);
   all.account.raised += taken->kind == Kind::sent;
+  if (taken->limit) taken->limit->was_raised = true;
   tell(all, box);
   return taken;
 }
@@ -608,7 +628,7 @@ std::int64_t expire_limits(Interrupts& all, std::int64_t now) {
       const Guard guard;
       for (Mailbox *box = all.mailboxes, *next = nullptr; box && told == 0; box = next) {
         next = box->next;
-        if (box->holder != 0 && !lot::is_alive(box->holder)) {
+        if (is_anothers(all, *box)) {
           empty(all, *box, gone);
           unlink_if_idle(all, box);
           continue;
@@ -704,6 +724,7 @@ void keep_own_mailbox(Interrupts& all) {
     if (own) {
       own->next = nullptr;
       own->holder = holder_of(me);
+      own->state_number = state_number(all, me);
       all.mailboxes = own;
       untell(all, *own, gone);
       Pending* each = own->first;

@@ -57,9 +57,10 @@ struct Pending {
 
 struct Mailbox {
   Ident ident;
-  /// The thread's record and its generation when this was made: an ident may be another thread's
-  /// later. 0: it has no record yet.
+  /// Which thread that is, since an ident may be another's later: its record and generation, and the
+  /// number of its thread state. 0: not known yet.
   std::uint32_t holder;
+  std::uint64_t state_number;
   unsigned held;  ///< `hold_interrupts` blocks that it is in
   Pending* first;
   Pending* told;      ///< one of them; null: none
