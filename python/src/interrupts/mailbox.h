@@ -57,8 +57,8 @@ struct Pending {
 
 struct Mailbox {
   Ident ident;
-  /// Which thread that is, since an ident may be another's later: its record and generation, and the
-  /// number of its thread state. 0: not known yet.
+  /// Which thread that is, since an ident may be another's later: its record and generation, and
+  /// the number of its thread state. 0: not known yet.
   std::uint32_t holder;
   std::uint64_t state_number;
   unsigned held;  ///< `hold_interrupts` blocks that it is in
