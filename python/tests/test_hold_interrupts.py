@@ -172,6 +172,131 @@ class HoldInterrupts(unittest.TestCase):
             "True",
         )
 
+    def test_a_handler_that_is_saved_or_called_in_the_block_is_the_programs_own(self):
+        self.assert_prints(
+            """
+    try:
+        with hold_interrupts():
+            own = signal.getsignal(signal.SIGINT)
+            saved = signal.signal(signal.SIGINT, signal.SIG_IGN)
+            print(own is saved is signal.default_int_handler)
+            try: saved(1 << 30, None)
+            except KeyboardInterrupt: print("called")
+        signal.signal(signal.SIGINT, saved)
+        signal.raise_signal(signal.SIGINT)
+    except KeyboardInterrupt: print("interrupted")
+    """,
+            "True",
+            "called",
+            "interrupted",
+        )
+
+    def test_the_wakeup_fd_is_written_once_and_at_the_end(self):
+        self.assert_prints(
+            """
+    calls = []
+    signal.signal(signal.SIGUSR1, lambda *_: calls.append(1))
+    read, write = os.pipe()
+    os.set_blocking(read, False)
+    os.set_blocking(write, False)
+    signal.set_wakeup_fd(write)
+    def written():
+        try: return os.read(read, 100)
+        except BlockingIOError: return b""
+    with hold_interrupts():
+        signal.raise_signal(signal.SIGUSR1)
+        print(calls, written())
+    print(calls, written() == bytes([signal.SIGUSR1]))
+    """,
+            "[] b''",
+            "[1] True",
+        )
+
+    def test_handlers_in_c_stay_in_front_and_run_at_the_end(self):
+        self.assert_prints(
+            """
+    import faulthandler
+    read, write = os.pipe()
+    os.set_blocking(read, False)
+    calls = []
+    signal.signal(signal.SIGUSR1, lambda *_: calls.append(1))
+    faulthandler.register(signal.SIGUSR1, file=write, chain=True)
+    def dumps():
+        try: return os.read(read, 100000).count(b"most recent call first")
+        except BlockingIOError: return 0
+    for _ in range(3):
+        with hold_interrupts():
+            signal.raise_signal(signal.SIGUSR1)
+            print(len(calls), dumps())
+        print(len(calls), dumps())
+    print(faulthandler.unregister(signal.SIGUSR1))
+    signal.raise_signal(signal.SIGUSR1)
+    print(len(calls), dumps())
+    """,
+            *["0 0", "1 1", "1 0", "2 1", "2 0", "3 1", "True", "4 0"],
+        )
+
+    def test_with_prompt_interrupts_off_nothing_is_lost_either(self):
+        self.assert_prints(
+            """
+    import underthread
+    underthread.prompt_interrupts(False)
+    for come in (lambda: signal.raise_signal(signal.SIGINT)), _thread.interrupt_main:
+        try:
+            with hold_interrupts():
+                come()
+                print("whole")
+            print("never")
+        except KeyboardInterrupt: print("interrupted")
+    """,
+            *["whole", "interrupted"] * 2,
+        )
+
+    def test_a_signal_that_is_blocked_at_the_end_is_handled_all_the_same(self):
+        # The system has handed it over once already.
+        self.assert_prints(
+            """
+    calls = []
+    signal.signal(signal.SIGUSR1, lambda *_: calls.append(1))
+    with hold_interrupts():
+        signal.raise_signal(signal.SIGUSR1)
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+    print(calls, signal.sigpending())
+    """,
+            "[1] set()",
+        )
+
+    def test_the_child_of_another_threads_fork_holds_nothing_off(self):
+        self.assert_prints(
+            """
+    def fork():
+        child = os.fork()
+        if child == 0:
+            try:
+                signal.raise_signal(signal.SIGINT)
+                os._exit(1)
+            except KeyboardInterrupt: os._exit(0)
+        print(os.waitpid(child, 0)[1])
+    import warnings
+    warnings.simplefilter("ignore")
+    with hold_interrupts(): in_thread(fork).join()
+    """,
+            "0",
+        )
+
+    def test_a_generator_in_the_block_of_a_thread_that_has_ended_can_be_closed(self):
+        self.assert_prints(
+            """
+    def rows():
+        with hold_interrupts(): yield
+    kept = rows()
+    in_thread(next, kept).join()
+    kept.close()
+    print("closed")
+    """,
+            "closed",
+        )
+
     def test_it_is_used_by_with_and_in_one_thread(self):
         self.assert_prints(
             """

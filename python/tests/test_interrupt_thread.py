@@ -315,6 +315,92 @@ class InterruptThread(unittest.TestCase):
         )
         self.assertEqual(out, "0 0 0\n")
 
+    def test_exceptions_that_look_after_their_subclasses_see_none(self):
+        out = run(
+            SETUP
+            + """
+    seen = []
+    class Meta(type):
+        def __init__(cls, *_): seen.append(cls.__name__)
+        def __call__(cls, *arguments):
+            if cls.__name__ not in ("A", "B", "C"): seen.append("called")
+            return super().__call__(*arguments)
+    class A(BaseException, metaclass=Meta): pass
+    class B(BaseException):
+        def __init_subclass__(cls, *, code): seen.append(code)
+    class C(B, code=5): pass
+    class Slots(BaseException): __slots__ = "one", "two"
+    def work():
+        try:
+            turn.release()
+            held.acquire()
+        except BaseException as error: print(type(error).__name__, type(error).__subclasses__())
+    for kind in A, C, Slots, OSError, UnicodeDecodeError("ascii", b"", 0, 1, "why"):
+        turn = threading.Semaphore(0)
+        thread = in_thread(work)
+        turn.acquire()
+        before = seen[:]
+        assert interrupt(thread, kind)
+        thread.join()
+        assert seen == before, seen
+        if kind is Slots: break
+    print(seen)
+    """
+        )
+        self.assertEqual(out.splitlines(), ["A []", "C []", "Slots []", "['A', 5]"])
+
+    def test_what_a_class_says_of_being_made_its_caller_hears(self):
+        out = run(
+            SETUP
+            + """
+    class Other(BaseException):
+        def __new__(cls): return 5
+    for kind in UnicodeDecodeError, Other:
+        try: interrupt(endless, kind)
+        except TypeError as error: print(error)
+    print(endless.is_alive())
+    interrupt(endless, SystemExit)
+    """
+        )
+        first, second, alive = out.splitlines()
+        self.assertRegex(first, "5 arguments|required|argument")
+        self.assertRegex(second, "should have returned an instance of BaseException, not 5$")
+        self.assertEqual(alive, "True")
+
+    def test_somebody_elses_exceptions_leave_ours_their_way(self):
+        # One that is overwritten is dropped, as on stock; those after it come.
+        out = run(
+            SETUP
+            + """
+    import ctypes
+    tell = ctypes.pythonapi.PyThreadState_SetAsyncExc
+    class Theirs(BaseException): pass
+    got = []
+    def work():
+        while len(got) < 3:
+            try:
+                turn.release()
+                while True: len("")
+            except (Stop, Theirs) as error: got.append(type(error).__name__)
+    turn = threading.Semaphore(0)
+    thread = in_thread(work)
+    turn.acquire()
+    tell(ctypes.c_ulong(thread.ident), ctypes.py_object(Theirs))
+    turn.acquire()
+    interrupt(thread, Stop)
+    tell(ctypes.c_ulong(thread.ident), None)
+    interrupt(thread, Stop)
+    while len(got) < 2: pass
+    turn.acquire()
+    interrupt(thread, Stop)
+    if len(got) < 3: thread.join(60)
+    if thread.is_alive(): interrupt(thread, Stop)
+    thread.join()
+    print(got[0], set(got[1:]))
+    """
+        )
+        self.assertEqual(out, "Theirs {'Stop'}\n")
+
     def test_a_thread_that_was_handed_a_lock_keeps_it(self):
         # The lock and the exception come at the same moment, a time-out now and then too.
         out = run(

@@ -193,6 +193,69 @@ for error in ValueError("stop"), KeyboardInterrupt():
             "False True",
         )
 
+    def test_what_a_handler_raises_as_a_thread_starts_is_not_a_start_that_failed(self):
+        # The thread's first act is the signal.
+        self.assert_prints(
+            """
+import os
+class Stop(Exception): pass
+def handler(*_): raise Stop
+signal.signal(signal.SIGUSR1, handler)
+import underthread
+results = set()
+for act in (lambda: os.kill(os.getpid(), signal.SIGUSR1)), (lambda: underthread.interrupt(threading.main_thread(), Stop)):
+    for _ in range(100):
+        thread = threading.Thread(target=act)
+        try:
+            try:
+                thread.start()
+                while True: pass
+            except Stop: results.add("Stop")
+        except Exception as error: results.add(repr(error))
+        thread.join()
+print(results, threading._limbo)
+""",
+            "{'Stop'} {}",
+        )
+
+    def test_a_start_that_fails_while_its_starter_holds_interrupts_off_says_so(self):
+        self.assert_prints(
+            """
+import underthread
+with underthread.hold_interrupts(): tell(Broken())
+""",
+            "can't start new thread: MemoryError: nothing left",
+            "MemoryError",
+            "False True 1",
+        )
+
+    def test_a_limit_that_ends_a_start_leaves_the_thread_alone(self):
+        self.assert_prints(
+            """
+import underthread
+go = threading.Event()
+class Slow(threading.Thread):
+    def _bootstrap(self):
+        go.wait()
+        super()._bootstrap()
+def start():
+    go.clear()
+    slow = Slow(target=print, args=("ran",))
+    try:
+        with underthread.time_limit(0.01): slow.start()
+    except TimeoutError as error: print(type(error.__context__).__name__)
+    go.set()
+    slow._started.wait()
+    slow.join()
+    print(threading._limbo)
+start()
+starter = threading.Thread(target=start)
+starter.start()
+starter.join()
+""",
+            *["NoneType", "ran", "{}"] * 2,
+        )
+
     def test_a_thread_that_fails_when_its_starter_has_gone_tells_it_itself(self):
         self.assert_prints(
             """

@@ -1,0 +1,310 @@
+"""A time limit belongs to its thread and to its block: it is raised nowhere else, and a block that overran raises."""
+
+import unittest
+
+from programs import MAY_FORK, run
+
+SETUP = """
+    import asyncio, contextlib, os, signal, sys, threading, time, _thread, underthread
+    from underthread import hold_interrupts, time_limit
+    held = threading.Lock()
+    held.acquire()
+    def spin(seconds):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end: pass
+    def in_thread(function, *arguments):
+        thread = threading.Thread(target=function, args=arguments)
+        thread.start()
+        thread.join()
+    def told(function, *arguments):
+        try: return function(*arguments)
+        except TimeoutError as error: return str(error).partition(" (")[0]
+    """
+OVER = "the time limit of 0.05 s is over"
+
+
+class Blocks(unittest.TestCase):
+    def assert_prints(self, text, *lines, flags=()):
+        self.assertEqual(run(SETUP + text, flags=flags).splitlines(), list(lines))
+
+    def test_a_block_that_overran_in_one_call_raises_at_its_end(self):
+        self.assert_prints(
+            """
+    def work():
+        limit = time_limit(0.05)
+        with limit: sum(range(10**7))
+    def check():
+        print(*{told(work) for _ in range(5)})
+        # Another exception leaves it as it is.
+        limit = time_limit(0)
+        try:
+            with hold_interrupts():
+                with limit: raise KeyError("of the block")
+        except KeyError as error: print(error, limit.expired)
+    check()
+    in_thread(check)
+    """,
+            *[OVER, "'of the block' True"] * 2,
+        )
+
+    def test_of_nested_ones_that_are_over_at_once_the_outer_is_raised(self):
+        self.assert_prints(
+            """
+    def nested():
+        try:
+            with time_limit(0.05) as outer:
+                try:
+                    with time_limit(0.0501): held.acquire()
+                except TimeoutError:
+                    if outer.expired: raise
+                held.acquire()
+        except TimeoutError as error: return str(error).partition(" (")[0]
+    print({nested() for _ in range(10)})
+    in_thread(lambda: print({nested() for _ in range(10)}))
+    """,
+            *["{'%s'}" % OVER] * 2,
+        )
+
+    def test_while_its_generator_is_suspended_its_consumer_is_left_alone(self):
+        for where in "work()", "in_thread(work)":
+            self.assert_prints(
+                f"""
+    def rows():
+        with time_limit(0.05):
+            yield
+            held.acquire(timeout=60)
+    def work():
+        step = rows()
+        next(step)
+        held.acquire(timeout=0.1)
+        spin(0.1)
+        print("consumed")
+        # Where it goes on, its time is up.
+        print(told(next, step) or told(step.close))
+    {where}
+    """,
+                "consumed",
+                OVER,
+            )
+
+    def test_it_may_be_entered_for_a_block_by_an_exit_stack(self):
+        self.assert_prints(
+            """
+    def work():
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(time_limit(0.05))
+            held.acquire()
+    print(told(work))
+    in_thread(lambda: print(told(work)))
+    """,
+            *[OVER] * 2,
+        )
+
+    def test_one_of_a_thread_that_has_ended_is_not_raised_in_the_next(self):
+        # The C library gives a new thread the ident of one that has ended.
+        self.assert_prints(
+            """
+    kept = []
+    def rows():
+        with time_limit(0.05): yield
+    def first():
+        kept.append(rows())
+        next(kept[-1])
+    def second():
+        idents.add(_thread.get_ident())
+        held.acquire(timeout=0.1)
+        spin(0.05)
+    for _ in range(3):
+        idents = set()
+        in_thread(first)
+        in_thread(second)
+    print(len(idents))
+    for each in kept: each.close()
+    """,
+            "1",
+        )
+
+    def test_one_object_is_one_threads(self):
+        self.assert_prints(
+            """
+    limit = time_limit(3600)
+    entered, refused = [], []
+    ready = threading.Barrier(8)
+    def work():
+        ready.wait()
+        try: limit.__enter__()
+        except RuntimeError: refused.append(1)
+        else: entered.append(1)
+        ready.wait()
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads: thread.start()
+    for thread in threads: thread.join()
+    print(len(entered), len(refused))
+    """,
+            "1 7",
+        )
+
+
+class Tasks(unittest.TestCase):
+    def assert_prints(self, text, *lines):
+        self.assertEqual(run(SETUP + text).splitlines(), list(lines))
+
+    def test_a_task_that_waits_in_its_block_ends_by_a_timeout_error_and_the_loop_goes_on(self):
+        for where in "run()", "in_thread(run)":
+            self.assert_prints(
+                f"""
+    async def slow():
+        with time_limit(0.05):
+            await asyncio.sleep(3600)
+    async def innocent():
+        await asyncio.sleep(0.01)
+        time.sleep(0.1)
+        return "innocent"
+    async def main():
+        results = await asyncio.gather(slow(), innocent(), return_exceptions=True)
+        print(*results)
+    def run(): asyncio.run(main())
+    {where}
+    """,
+                f"{OVER} innocent",
+            )
+
+    def test_a_task_that_does_not_wait_is_interrupted_where_it_is(self):
+        self.assert_prints(
+            """
+    async def busy():
+        with time_limit(0.05): held.acquire()
+    print(told(asyncio.run, busy()))
+    """,
+            OVER,
+        )
+
+    def test_a_cancellation_by_others_stays_one(self):
+        self.assert_prints(
+            """
+    async def limited():
+        with time_limit(3600): await asyncio.sleep(3600)
+    async def main():
+        task = asyncio.ensure_future(limited())
+        await asyncio.sleep(0)
+        task.cancel()
+        try: await task
+        except asyncio.CancelledError: print("cancelled")
+        print(await asyncio.wait_for(asyncio.sleep(0, "goes on"), 60))
+    asyncio.run(main())
+    """,
+            "cancelled",
+            "goes on",
+        )
+
+    def test_a_consumer_of_an_async_generator_that_is_suspended_in_its_block_is_not_cancelled(self):
+        self.assert_prints(
+            """
+    async def rows():
+        with time_limit(0.05): yield
+    async def main():
+        async for _ in rows():
+            await asyncio.sleep(0.1)
+            print("the body went on")
+            break
+    try: asyncio.run(main())
+    except TimeoutError: pass
+    """,
+            "the body went on",
+        )
+
+
+class Processes(unittest.TestCase):
+    def assert_prints(self, text, *lines, flags=()):
+        self.assertEqual(sorted(run(SETUP + text, flags=flags).splitlines()), sorted(lines))
+
+    def test_a_fork_does_not_warn_where_the_program_has_one_thread(self):
+        self.assert_prints(
+            """
+    def work():
+        with time_limit(60): pass
+    in_thread(work)
+    work()
+    child = os.fork()
+    if child == 0: os._exit(0)
+    print(os.waitpid(child, 0)[1])
+    """,
+            "0",
+            flags=("-W", "error"),
+        )
+
+    def test_limits_and_holds_of_the_thread_that_forks_go_on_in_its_child_and_in_the_childs(self):
+        for where in "work()", "in_thread(work)":
+            self.assert_prints(
+                f"""
+    def end(name):
+        try:
+            held.acquire()
+        except TimeoutError as error: os.write(1, f"{{name}} {{str(error).partition(' (')[0]}}\\n".encode())
+    def work():
+        with contextlib.suppress(TimeoutError), time_limit(0.05):
+            with hold_interrupts():
+                child = os.fork()
+                grandchild = os.fork() if child == 0 else 1
+                held.acquire(timeout=0.01)
+            end("parent" if child else "child" if grandchild else "grandchild")
+        if grandchild != 1 and grandchild: os.waitpid(grandchild, 0)
+        if child == 0: os._exit(0)
+        os.waitpid(child, 0)
+    {where}
+    """,
+                *[f"{name} {OVER}" for name in ("parent", "child", "grandchild")],
+                flags=MAY_FORK,
+            )
+
+    def test_what_is_pending_is_the_parents(self):
+        for where in "work()", "in_thread(work)":
+            self.assert_prints(
+                f"""
+    def work():
+        me = threading.current_thread()
+        who = "parent"
+        try:
+            with hold_interrupts():
+                in_thread(underthread.interrupt, me)
+                child = os.fork()
+                if child == 0: who = "child"
+            os.write(1, f"{{who}} nothing\\n".encode())
+        except KeyboardInterrupt: os.write(1, f"{{who}} interrupted\\n".encode())
+        if child == 0: os._exit(0)
+        os.waitpid(child, 0)
+    {where}
+    """,
+                "parent interrupted",
+                "child nothing",
+                flags=MAY_FORK,
+            )
+
+    def test_a_subinterpreter_may_end_right_behind_a_limit(self):
+        self.assert_prints(
+            """
+    try: import _interpreters as interpreters
+    except ImportError: import _xxsubinterpreters as interpreters
+    code = f"import sys; sys.path[:] = {sys.path!r}\\n" + (
+        "import threading, underthread\\n"
+        "underthread.install()\\n"
+        "with underthread.time_limit(60): pass\\n"
+        "try:\\n"
+        "    with underthread.time_limit(0.001): threading.Event().wait()\\n"
+        "except TimeoutError: pass\\n")
+    def work():
+        for _ in range(5):
+            try: made = interpreters.create("legacy")
+            except TypeError: made = interpreters.create(isolated=False)
+            failed = interpreters.run_string(made, code)
+            if failed: print(failed)
+            interpreters.destroy(made)
+    in_thread(work)
+    print("alive")
+    """,
+            "alive",
+        )
+
+
+if __name__ == "__main__":
+    unittest.main()
