@@ -23,6 +23,8 @@ from underthread import hold_interrupts, interrupt, time_limit
 SECONDS = float(sys.argv[1])
 SEED = int(sys.argv[2]) if len(sys.argv) > 2 else int(time.time())
 HAS_GIL = getattr(sys, "_is_gil_enabled", lambda: True)()
+# Up to 3.10, and on 3.14, an exception may come between a block and its `__enter__` or `__exit__`.
+KEEPS_WITH = sys.version_info >= (3, 11) and sys.version_info[:2] != (3, 14)
 # What is raised in a destructor stays there.
 gc.disable()
 
@@ -96,7 +98,8 @@ def limited(chance):
         if not limit.expired:
             wrong.append("a limit was raised and has not expired")
     else:
-        if begin and limit.expired:
+        # Where a hold may be lost as a lock may, nothing is raised in the thread that has lost it.
+        if begin and limit.expired and KEEPS_WITH:
             wrong.append("a limit had expired and was not raised")
 
 
