@@ -5,13 +5,13 @@ if __name__ == "__main__" and not __package__:
     import os
     import sys
 
-    path = sys.path[:]
+    _path = sys.path[:]
     # First: it is to be this package, and no other of that name.
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     try:
         import underthread._launch
     finally:
-        sys.path[:] = path
+        sys.path[:] = _path
 
 from underthread._launch import main
 

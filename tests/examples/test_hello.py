@@ -27,7 +27,7 @@ class Hello(unittest.TestCase):
         program = str(SOURCE / "examples" / "python" / "hello_time_limit.py")
         status, out, err = run(self, [sys.executable, "-m", "underthread", program])
         self.assertEqual((status, err), (0, ""))
-        self.assertEqual(out, "the time limit of 0.5 s is over\ncleaned up\n")
+        self.assertEqual(out, "the time limit of 0.5 s is over (waiting for a lock)\ncleaned up\n")
 
 
 if __name__ == "__main__":
