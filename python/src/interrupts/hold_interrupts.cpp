@@ -50,7 +50,7 @@ PyObject* exit(PyObject* self, PyObject*) {
   forget_in_child(*all);
   HoldObject& it = *object(self);
   // A generator that is suspended in the block of a thread that has ended holds nothing off.
-  if (it.ident != 0 && it.holder != 0 && !lot::is_alive(it.holder)) {
+  if (it.ident != 0 && !it.is_here() && !is_held_by(*all, it.ident, it.holder)) {
     it.ident = 0;
     Py_RETURN_NONE;
   }

@@ -512,6 +512,12 @@ bool is_held(Interrupts& all) {
   return is;
 }
 
+bool is_held_by(Interrupts& all, Ident ident, std::uint32_t holder) {
+  const Guard guard;
+  const Mailbox* const box = find(all, ident);
+  return box && box->held > 0 && (box->holder == 0 || box->holder == holder);
+}
+
 bool raise_due(Interrupts& all, const char* what) {
   if (what && !raise_failed_start(all)) return false;
   Gone gone(all);

@@ -89,6 +89,8 @@ bool hold(Interrupts& all);
 bool release(Interrupts& all, bool raise);
 /// Whether this thread holds anything off.
 bool is_held(Interrupts& all);
+/// Whether that thread does: by its ident and record. One whose code has ended does not.
+bool is_held_by(Interrupts& all, Ident ident, std::uint32_t holder);
 
 /// In the thread itself, in a wait of ours or where it looks for what is due: raises the first that
 /// is, also of limits whose time is up now. @param what it waits for, for a limit's text; null: it
