@@ -45,8 +45,9 @@ def prompt_interrupts(on=None):
     """Sets whether ``interrupt_main`` is noticed at once, whatever the main thread waits for; ``None`` only
     asks. Returns what it was before. Anything but True, False, 1, 0 and None is a TypeError.
 
-    It is so from the start, unless ``UNDERTHREAD_PROMPT=0`` is in the environment. Without it the main
-    thread is still woken from waits for locks, but not from system calls.
+    It is so from the start, unless ``UNDERTHREAD_PROMPT=0`` is in the environment. Without it
+    ``interrupt_main`` and signals have stock CPython's timing; ``interrupt`` and ``time_limit`` still end
+    waits for locks and threads.
     """
     if on is not None and not (isinstance(on, int) and on in (0, 1)):
         raise TypeError("prompt_interrupts() takes True, False or None, not {!r}".format(on))

@@ -70,7 +70,4 @@ void forget_at_end(Interrupts& all);
 /// `_underthread.account()`: a dict of counts, for tests: what was sent and became of it.
 PyObject* account(PyObject* module, PyObject*);
 
-/// The switch of `underthread.prompt_interrupts`, UNDERTHREAD_PROMPT and UNDERTHREAD_NUDGE are in
-/// main_thread.h.
-
 }  // namespace underthread::python
