@@ -389,7 +389,7 @@ int clear(PyObject* self) {
   else
     PyErr_Clear();
   // Its alarm goes with it.
-  if (main_interrupts() && runs_handlers_here()) set_alarm(*main_interrupts());
+  if (limit.is_entered && main_interrupts() && runs_handlers_here()) set_alarm(*main_interrupts());
   give_back(limit.pending.async_class);
   limit.pending.async_class = nullptr;
   limit.pending.frame = nullptr;
