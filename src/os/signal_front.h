@@ -22,6 +22,11 @@ enum class Front : std::uint8_t {
                ///< resets itself, or all front functions of this signal are in use
 };
 
+/// The signals that may have one, as bits, 1 << (number - 1): not those of a fault in the very
+/// thread that takes them, which put off would come again at once, nor those that the system or the
+/// C library keeps for itself.
+std::uint64_t signals_with_fronts() noexcept;
+
 /// Sees to it that the handler of `signum` has a front. One thread at a time.
 Front put_front(int signum) noexcept;
 

@@ -39,7 +39,7 @@ constinit std::atomic<std::uint64_t> noted{0};
 constinit std::atomic<std::uint64_t> claimed{0};
 constinit std::array<siginfo_t, signal_count> infos{};
 
-std::uint64_t bit_of(int signum) noexcept {
+constexpr std::uint64_t bit_of(int signum) noexcept {
   return std::uint64_t{1} << (signum - 1);
 }
 
@@ -124,22 +124,31 @@ bool is_front(const struct sigaction& action) noexcept {
   return false;
 }
 
-/// Signals of a fault in the very thread that takes them: put off, they would come again at once.
-bool is_fault(int signum) noexcept {
-  return signum == SIGSEGV || signum == SIGBUS || signum == SIGFPE || signum == SIGILL ||
-         signum == SIGTRAP || signum == SIGSYS || signum == SIGABRT;
-}
+constexpr std::uint64_t without_front = [] {
+  std::uint64_t bits = 0;
+  for (const int signum :
+       {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT, SIGKILL, SIGSTOP})
+    bits |= bit_of(signum);
+  return bits;
+}();
 
 }  // namespace
 
+std::uint64_t signals_with_fronts() noexcept {
+  const std::uint64_t standard = bit_of(SIGSYS) | (bit_of(SIGSYS) - 1);
+  const std::uint64_t real_time = ~(bit_of(SIGRTMIN) - 1);
+  return (standard | real_time) & ~without_front;
+}
+
 Front put_front(int signum) noexcept {
   struct sigaction action = {};
-  if (signum < 1 || signum >= NSIG || sigaction(signum, nullptr, &action) != 0)
+  if (signum < 1 || signum >= NSIG || !(signals_with_fronts() & bit_of(signum)) ||
+      sigaction(signum, nullptr, &action) != 0)
     return Front::refused;
   if (is_front(action)) return Front::there;
   if (!takes_info(action) && (action.sa_handler == SIG_DFL || action.sa_handler == SIG_IGN))
     return Front::no_handler;
-  if (is_fault(signum) || (action.sa_flags & SA_RESETHAND) != 0) return Front::refused;
+  if ((action.sa_flags & SA_RESETHAND) != 0) return Front::refused;
   const auto number = static_cast<std::size_t>(signum);
   // The front function that was put before this handler once serves again.
   std::size_t level = 0;

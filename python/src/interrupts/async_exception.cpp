@@ -46,11 +46,13 @@ PyObject* make(PyTypeObject* type, PyObject*, PyObject*) {
     // The last other reference may go with its Pending.
     Py_XINCREF(reinterpret_cast<PyObject*>(limit));
     if (limit) limit->was_raised = true;
-    if (it->in_use && it->all) it->all->account.raised += it->kind == Kind::sent;
-    it->in_use = false;
+    if (it->user && it->all) it->all->account.raised += it->kind == Kind::sent;
+    it->user = nullptr;
   }
-  if (it->all) take_made(*it->all, *it);
+  const bool is_foreign = it->kind == Kind::adopted;
+  const bool is_taken = it->all && take_made(*it->all, *it, is_foreign);
   PyObject* const made = instance_of(exception, limit, it->base);
+  if (is_taken && is_foreign && it->all) end_making(*it->all);
   Py_XDECREF(exception);
   Py_XDECREF(reinterpret_cast<PyObject*>(limit));
   Py_DECREF(self);
@@ -159,7 +161,7 @@ PyTypeObject* make_async_class_type(PyObject* module) {
   return seal(PyType_FromModuleAndSpec(module, &spec, nullptr), false);
 }
 
-AsyncClass* take_class(Interrupts& all, PyObject* exception) {
+bool take_class(Interrupts& all, PyObject* exception, Pending& user) {
   PyObject* const base = base_for(exception);
   AsyncClass* free = nullptr;
   PyObject* dropped = nullptr;
@@ -169,10 +171,10 @@ AsyncClass* take_class(Interrupts& all, PyObject* exception) {
       AsyncClass* const it = kept ? in_class(reinterpret_cast<PyTypeObject*>(kept)) : nullptr;
       if (!it || it->base != base || is_on_its_way(*it)) continue;
       // One that was on its way and has been dropped by whoever had it is in use for nobody.
-      const bool is_dropped = errors_are_made_late && it->in_use && it->ours == 1;
-      if (it->in_use && !is_dropped) continue;
+      const bool is_dropped = errors_are_made_late && it->user && it->ours == 1;
+      if (it->user && !is_dropped) continue;
       dropped = std::exchange(it->exception, nullptr);
-      it->in_use = true;
+      it->user = &user;
       ++it->ours;
       Py_INCREF(kept);
       free = it;
@@ -180,39 +182,45 @@ AsyncClass* take_class(Interrupts& all, PyObject* exception) {
     }
   }
   Py_XDECREF(dropped);
-  if (free) return free;
+  user.async_class = free;
+  if (free) return true;
   PyObject* const made = make_class(all, base);
-  if (!made) return nullptr;
+  if (!made) return false;
   AsyncClass* const it = in_class(reinterpret_cast<PyTypeObject*>(made));
   PyObject* replaced = nullptr;
   {
     const Guard guard;
-    it->in_use = true;
+    it->user = &user;
     it->ours = 1;
     PyObject*& place = all.classes.kept[all.classes.next++ % all.classes.kept.size()];
     AsyncClass* const old = place ? in_class(reinterpret_cast<PyTypeObject*>(place)) : nullptr;
     // One that is in use is kept, so that it serves again.
-    if (!old || !old->in_use) {
+    if (!old || !old->user) {
       replaced = std::exchange(place, Py_NewRef(made));
       ++it->ours;
       if (old) --old->ours;
     }
   }
   Py_XDECREF(replaced);
-  return it;
+  user.async_class = it;
+  return true;
 }
 
-void give_back(AsyncClass* it) {
+void give_back(Pending& user) {
+  AsyncClass* const it = std::exchange(user.async_class, nullptr);
   if (!it) return;
   PyObject* exception = nullptr;
   PyObject* const type = it->told;
   {
     const Guard guard;
-    it->limit = nullptr;
-    // On its way, it keeps what it is to give, until it has been made or nobody has it any more.
-    if (it->in_use && !is_on_its_way(*it)) {
-      exception = std::exchange(it->exception, nullptr);
-      it->in_use = false;
+    // Once made, it may be somebody else's by now. On its way, it keeps what it is to give, until
+    // it has been made or nobody has it any more; but for a limit, which goes.
+    if (it->user == &user) {
+      it->limit = nullptr;
+      if (!is_on_its_way(*it)) {
+        exception = std::exchange(it->exception, nullptr);
+        it->user = nullptr;
+      }
     }
     --it->ours;
   }

@@ -33,7 +33,8 @@ struct AsyncClass {
   // Guarded by Guard.
   Kind kind;            ///< of what it is to give
   Py_ssize_t ours;      ///< references to the class: of a Pending, and of `AsyncClasses`
-  bool in_use;          ///< by a Pending, or it is on its way to be made
+  const Pending* user;  ///< whose exception it is to give, and which may have gone since, where it
+                        ///< is on its way to be made. Null: nobody's. Compared only
   PyObject* exception;  ///< a reference; null: a limit's, or none
   TimeLimit* limit;     ///< borrowed: it gives this back before it goes. Null: none
 };
@@ -47,11 +48,12 @@ struct AsyncClasses {
 /// The type of AsyncClass; null: a Python error is set.
 PyTypeObject* make_async_class_type(PyObject* module);
 
-/// One for an exception, an instance or a class, as a reference that `give_back` takes. Null: a
+/// Gives `user` one, `async_class`, for an exception, an instance or a class. @return false: a
 /// Python error is set. Not under Guard.
-AsyncClass* take_class(Interrupts& all, PyObject* exception);
-/// It has been made, or is not to be. Not under Guard.
-void give_back(AsyncClass* it);
+bool take_class(Interrupts& all, PyObject* exception, Pending& user);
+/// It has been made, or is not to be; it may be another's by now. Does nothing where there is none.
+/// Not under Guard.
+void give_back(Pending& user);
 
 /// Up to 3.11: whether the interpreter, or somebody else, still has the class, to make it.
 bool is_on_its_way(const AsyncClass& it);

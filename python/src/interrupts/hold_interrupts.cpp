@@ -3,7 +3,9 @@
 #include <underthread/ident.h>
 
 #include <cstdint>
+#include <utility>
 
+#include "interrupts/guard.h"
 #include "interrupts/interrupts.h"
 #include "interrupts/main_thread.h"
 #include "interrupts/signal_fronts.h"
@@ -15,6 +17,16 @@ namespace {
 struct HoldObject {
   PyObject_HEAD Ident ident;  ///< of the thread that is in the block; 0: none
   std::uint32_t holder;       ///< its record and generation; 0: it has none
+
+  /// Makes it this thread's. @return false: it is somebody's
+  bool claim() {
+    const Guard guard;
+    if (ident != 0) return false;
+    const lot::ThreadRecord* const me = lot::current();
+    holder = me ? me->holder : 0;
+    ident = get_ident();
+    return true;
+  }
 
   bool is_here() const {
     const lot::ThreadRecord* const me = lot::current();
@@ -29,41 +41,53 @@ HoldObject* object(PyObject* self) {
 PyObject* enter(PyObject* self, PyObject*) {
   Interrupts* const all = interrupts_of(Py_TYPE(self));
   if (!all || !learn(*all)) return nullptr;
-  if (object(self)->ident != 0) {
+  HoldObject& it = *object(self);
+  if (!it.claim()) {
     PyErr_Format(PyExc_RuntimeError,
                  "this hold_interrupts() is in use: %s is in its block; make one for each block",
-                 object(self)->is_here() ? "this thread" : "another thread");
+                 it.is_here() ? "this thread" : "another thread");
     return nullptr;
   }
-  const bool is_first = !is_held(*all);
-  if (!hold(*all)) return nullptr;
+  bool is_first = false;
+  if (!hold(*all, is_first)) {
+    it.ident = 0;
+    return nullptr;
+  }
   if (is_first && runs_handlers_here()) hold_python_signals();
-  const lot::ThreadRecord* const me = lot::current();
-  object(self)->holder = me ? me->holder : 0;
-  object(self)->ident = get_ident();
   return Py_NewRef(self);
 }
 
-PyObject* exit(PyObject* self, PyObject*) {
+PyObject* exit(PyObject* self, PyObject* arguments) {
   Interrupts* const all = interrupts_of(Py_TYPE(self));
   if (!all) return nullptr;
   forget_in_child(*all);
   HoldObject& it = *object(self);
-  // A generator that is suspended in the block of a thread that has ended holds nothing off.
-  if (it.ident != 0 && !it.is_here() && !is_held_by(*all, it.ident, it.holder)) {
-    it.ident = 0;
-    Py_RETURN_NONE;
-  }
-  if (!it.is_here()) {
-    PyErr_SetString(PyExc_RuntimeError, object(self)->ident == 0
-                                            ? "it does not hold interrupts off"
-                                            : "another thread holds interrupts off by it");
+  if (it.ident == 0) {
+    PyErr_SetString(PyExc_RuntimeError,
+                    "this hold_interrupts() holds nothing off: its block has not been entered, or "
+                    "has been left");
     return nullptr;
   }
-  object(self)->ident = 0;
+  if (!it.is_here()) {
+    // A generator that is suspended in the block may be closed wherever it is collected, and holds
+    // nothing off from then on.
+    PyObject* const type =
+        PyTuple_GET_SIZE(arguments) > 0 ? PyTuple_GET_ITEM(arguments, 0) : Py_None;
+    if (type != PyExc_GeneratorExit && is_held_by(*all, it.ident, it.holder)) {
+      PyErr_SetString(
+          PyExc_RuntimeError,
+          "another thread holds interrupts off by this hold_interrupts(): only that can "
+          "leave its block");
+      return nullptr;
+    }
+    const Ident ident = std::exchange(it.ident, Ident{0});
+    const bool mains = ident == main_ident();
+    if (release_for(*all, ident, it.holder) && mains) release_signals_of_main_thread();
+    Py_RETURN_NONE;
+  }
+  it.ident = 0;
   // Signals' handlers first: what one raises goes before what was sent, which is raised behind it.
-  release(*all, false);
-  const bool is_last = !is_held(*all);
+  const bool is_last = release(*all);
   if (is_last && runs_handlers_here() && !release_python_signals()) return nullptr;
   if (is_last && !raise_due(*all, nullptr)) return nullptr;
   Py_RETURN_NONE;

@@ -116,6 +116,9 @@ bool make_interrupts(PyObject* module) {
   all->classes.type = make_async_class_type(module);
   if (!all->hold_type || !all->limit_type || !all->classes.type) return false;
   lot::call_in_fork_child(forget_parents);
+  // Here and not when it is first needed, so that what the program registers runs before it, with
+  // interrupts and time limits. Where `_thread` is built in, nothing can be imported yet.
+  if (Py_IsInitialized() && !(all->hears_of_end = hear_of_end(*all))) return false;
   if (all->interpreter == PyInterpreterState_Main()) set_main_interrupts(all);
   add_to_timekeeper(*all);
   return prepare_prompt_interrupts();

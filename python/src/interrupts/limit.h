@@ -17,7 +17,8 @@ namespace underthread::python {
 ///   over      its time is up: its Pending is in the thread's mailbox, or has been raised
 struct TimeLimit {
   PyObject_HEAD PyObject* seconds;  ///< as it was said
-  std::int64_t patience;            ///< ns; lot::never: no limit
+  PyObject* shown;        ///< its text, so that no code of the program's runs where it is raised
+  std::int64_t patience;  ///< ns; lot::never: no limit
   /// The frame of the innermost generator or coroutine that the block is in: while it is suspended
   /// the block does not run, and nothing is raised for it. Null: the block is in none.
   PyObject* frame;
@@ -25,10 +26,15 @@ struct TimeLimit {
   /// it is in none.
   PyObject* task;
   PyObject* timer;
+  PyObject* message;  ///< what our cancellation of it says. Null: none
+#if !UNDERTHREAD_HAS_GIL
+  PyObject* weak_reference;  ///< to itself, from its first block on: `keep`
+#endif
   bool is_entered;        ///< and not left
   bool was_raised;        ///< for the block that was entered last
   bool has_cancelled;     ///< the task, which has not been told otherwise
-  Py_ssize_t cancelling;  ///< how often that had been cancelled when the block was entered
+  Py_ssize_t cancelling;  ///< how often that had been cancelled when the block was entered; -1: its
+                          ///< kind does not count that
 
   // Guarded by Guard, from here on.
   enum State : std::uint8_t { idle, running, over } state;
@@ -43,6 +49,10 @@ struct TimeLimit {
   TimeLimit* next;
   TimeLimit* next_block;
 };
+
+/// A new reference to a limit that is in force, which its own thread may be freeing just now. Under
+/// Guard. @return false: it is
+bool keep(TimeLimit& limit);
 
 /// The TimeoutError that a limit raises, as a reference; null: another Python error is set.
 /// @param what  what its thread waited for; null: nothing, or it is not known

@@ -11,18 +11,27 @@
 #include "interrupts/main_thread.h"
 #include "interrupts/start_failure.h"
 #include "interrupts/thread_nudge.h"
+#include "interrupts/timekeeper.h"
 #include "lot/thread_record.h"
 #include "os/futex.h"
 
 namespace underthread::python {
 namespace {
 
-/// A limit whose frame is suspended when its time is up is looked after again after this, ns, and
-/// then each time when as much time again has gone by: it is told at most twice as late, and one
-/// that is never resumed costs nothing in the end.
+/// What nobody can be told of yet is looked after again after this, ns, and then each time when as
+/// much time again has gone by: it is told at most twice as late, and what never comes costs
+/// nothing in the end.
 constexpr std::int64_t first_pause = 10'000'000;
 
+std::int64_t next_look(std::int64_t since, std::int64_t now) {
+  return now + std::max(first_pause, now - since);
+}
+
 std::uint32_t holder_of(Ident ident) {
+  if (ident == get_ident()) {
+    const lot::ThreadRecord* const me = lot::current();
+    return me ? me->holder : 0;
+  }
   std::uint32_t holder = 0;
   lot::find(ident, [&](lot::ThreadRecord& record) { holder = record.holder; });
   return holder;
@@ -157,6 +166,7 @@ Mailbox* find_or_make(Interrupts& all, Ident ident, Gone& gone) {
   box->ident = ident;
   box->holder = holder_of(ident);
   box->state_number = state_number(all, ident);
+  box->look_at = lot::never;
   box->next = all.mailboxes;
   all.mailboxes = box;
   return box;
@@ -221,6 +231,43 @@ Pending* first_due_anywhere(const Interrupts& all, const Mailbox& box) {
   return pending;
 }
 
+/// Whether something is queued that its thread will not come to by itself: behind one that it, or
+/// somebody else, has told the interpreter, which may never call us for that. The main thread comes
+/// to all that is queued.
+bool has_left_over(const Interrupts& all, const Mailbox& box) {
+  if (all.is_ended || is_main(all, box.ident)) return false;
+  for (const Pending* each = box.first; each; each = each->next)
+    if (each != box.told && is_due_anywhere(all, box, *each)) return true;
+  return false;
+}
+
+/// Says when the timekeeper is to look at the mailbox again. @return whether it is to be told:
+/// `call_timekeeper`
+bool plan_look(const Interrupts& all, Mailbox& box) {
+  if (!has_left_over(all, box)) {
+    box.look_at = lot::never;
+    return false;
+  }
+  if (box.look_at != lot::never) return false;
+  box.looked_for_since = os::now();
+  box.look_at = box.looked_for_since + first_pause;
+  return true;
+}
+
+/// A limit that is over, and is in the queue, while its block's frame is suspended is looked after
+/// again, as those that were suspended when they were over.
+void suspend(Interrupts& all, Mailbox& box, Gone& gone) {
+  const std::int64_t now = os::now();
+  for (Pending *each = box.first, *next = nullptr; each; each = next) {
+    next = each->next;
+    if (!each->frame || has_frame(all, box.ident, each->frame)) continue;
+    unlink(box, each);
+    each->limit->look_at = next_look(each->limit->deadline, now);
+    list(box, each->limit);
+    gone.add(each);
+  }
+}
+
 /// Tells the interpreter of the first that is due, unless it has been told of one. The main thread
 /// is told by `tell_main_thread`, outside of Guard. @return false: there is no such thread
 bool tell(Interrupts& all, Mailbox& box) {
@@ -264,11 +311,11 @@ void expire(Interrupts& all, Mailbox& box, std::int64_t now) {
     over->expired = true;
     over->state = TimeLimit::over;
     if (over->frame && !has_frame(all, box.ident, over->frame)) {
-      over->look_at = now + std::max(first_pause, now - over->deadline);
+      over->look_at = next_look(over->deadline, now);
       continue;
     }
     unlist(box, over);
-    Py_INCREF(reinterpret_cast<PyObject*>(over));
+    if (!keep(*over)) continue;
     over->pending.delivery = Delivery::queued;
     append(box, &over->pending);
   }
@@ -278,7 +325,7 @@ void expire(Interrupts& all, Mailbox& box, std::int64_t now) {
 void fill(const Pending& pending) {
   AsyncClass* const it = pending.async_class;
   if (!it) return;
-  it->in_use = true;
+  it->user = &pending;
   it->kind = pending.kind;
   it->exception = Py_XNewRef(pending.exception);
   it->limit = pending.limit;
@@ -297,17 +344,15 @@ Pending* adopt(Interrupts& all, Ident ident) {
     Py_XINCREF(theirs);
   }
   if (!theirs) return nullptr;
-  AsyncClass* const it = take_class(all, theirs);
-  auto* const adopted = it ? new (std::nothrow) Pending : nullptr;
-  if (!adopted) {
+  auto* const adopted = new (std::nothrow) Pending;
+  if (!adopted || !take_class(all, theirs, *adopted)) {
     PyErr_Clear();
-    give_back(it);
+    delete adopted;
     Py_DECREF(theirs);
     return nullptr;
   }
   adopted->kind = Kind::adopted;
   adopted->exception = theirs;
-  adopted->async_class = it;
   return adopted;
 }
 
@@ -390,6 +435,22 @@ bool has_due(Interrupts& all) {
   return box && first_due(all, *box);
 }
 
+/// Tells this thread of the first that is due.
+void tell_own(Interrupts& all) {
+  Gone gone(all);
+  bool is_left_over = false;
+  {
+    const Guard guard;
+    Mailbox* const box = find_own(all, gone);
+    if (!box) return;
+    refresh(all, *box, gone);
+    tell(all, *box);
+    is_left_over = plan_look(all, *box);
+  }
+  gone.drop_all();
+  if (is_left_over) call_timekeeper();
+}
+
 }  // namespace
 
 void drop(Interrupts&, Pending* pending) {
@@ -400,7 +461,7 @@ void drop(Interrupts&, Pending* pending) {
     return;
   }
   Py_CLEAR(pending->thread);
-  give_back(pending->async_class);
+  give_back(*pending);
   delete pending;
 }
 
@@ -412,7 +473,7 @@ bool send(Interrupts& all, Ident ident, PyObject* exception, lot::Callback<bool(
     return false;
   }
   sent->exception = Py_NewRef(exception);
-  if (!to_main && !(sent->async_class = take_class(all, exception))) {
+  if (!to_main && !take_class(all, exception, *sent)) {
     drop(all, sent);
     return false;
   }
@@ -421,6 +482,7 @@ bool send(Interrupts& all, Ident ident, PyObject* exception, lot::Callback<bool(
   Gone gone(all);
   bool is_accepted = false;
   bool has_memory = true;
+  bool is_left_over = false;
   // From here on to the end of the section no other thread has the GIL.
   const bool is_there = is_meant() && has_thread(all, ident);
   if (is_there) {
@@ -442,6 +504,7 @@ bool send(Interrupts& all, Ident ident, PyObject* exception, lot::Callback<bool(
         }
       }
       is_accepted = tell(all, *box);
+      is_left_over = plan_look(all, *box);
       if (!is_accepted) {
         unlink(*box, sent);
         unlink_if_idle(all, box);
@@ -460,10 +523,11 @@ bool send(Interrupts& all, Ident ident, PyObject* exception, lot::Callback<bool(
     tell_main_thread();
   else
     wake(ident);
+  if (is_left_over) call_timekeeper();
   return true;
 }
 
-bool hold(Interrupts& all) {
+bool hold(Interrupts& all, bool& is_first) {
   Gone gone(all);
   Mailbox* box = nullptr;
   {
@@ -471,7 +535,7 @@ bool hold(Interrupts& all) {
     box = find_or_make(all, get_ident(), gone);
     if (box) {
       untell(all, *box, gone);
-      ++box->held;
+      is_first = box->held++ == 0;
     }
   }
   gone.drop_all();
@@ -479,25 +543,45 @@ bool hold(Interrupts& all) {
   return box != nullptr;
 }
 
-bool release(Interrupts& all, bool raise) {
+bool release(Interrupts& all) {
   Gone gone(all);
-  Pending* taken = nullptr;
-  bool is_left = false;
+  bool is_last = false;
   {
     const Guard guard;
     Mailbox* const box = find_own(all, gone);
-    if (!box) return true;
-    if (box->held > 0) --box->held;
-    if (raise)
-      taken = take_first(all, *box, gone);
-    else
-      tell(all, *box);
-    is_left = first_due(all, *box) != nullptr;
+    if (!box || box->held == 0) return false;
+    is_last = --box->held == 0;
+    if (is_last) suspend(all, *box, gone);
     unlink_if_idle(all, box);
   }
   gone.drop_all();
-  if (is_left && is_main(all, get_ident())) tell_main_thread();
-  return raise_and_drop(all, taken, nullptr);
+  return is_last;
+}
+
+bool release_for(Interrupts& all, Ident ident, std::uint32_t holder) {
+  Gone gone(all);
+  bool is_last = false;
+  bool is_left_over = false;
+  {
+    const Guard guard;
+    Mailbox* const box = find(all, ident);
+    if (!box || box->held == 0 || (box->holder != 0 && box->holder != holder)) return false;
+    is_last = --box->held == 0;
+    if (is_last) {
+      suspend(all, *box, gone);
+      refresh(all, *box, gone);
+      tell(all, *box);
+      is_left_over = plan_look(all, *box);
+    }
+    unlink_if_idle(all, box);
+  }
+  gone.drop_all();
+  if (is_last && is_main(all, ident))
+    tell_main_thread();
+  else if (is_last)
+    wake(ident);
+  if (is_left_over) call_timekeeper();
+  return is_last;
 }
 
 bool is_held(Interrupts& all) {
@@ -522,14 +606,17 @@ bool raise_due(Interrupts& all, const char* what) {
   if (what && !raise_failed_start(all)) return false;
   Gone gone(all);
   Pending* taken = nullptr;
+  bool is_left_over = false;
   {
     const Guard guard;
     Mailbox* const box = find_own(all, gone);
     if (!box) return true;
     taken = take_first(all, *box, gone);
+    is_left_over = plan_look(all, *box);
     unlink_if_idle(all, box);
   }
   gone.drop_all();
+  if (is_left_over) call_timekeeper();
   // What is left is for the next check.
   if (taken && is_main(all, get_ident()) && has_due(all)) tell_main_thread();
   return raise_and_drop(all, taken, what);
@@ -591,6 +678,7 @@ bool enter(Interrupts& all, TimeLimit& limit) {
 
 void leave(Interrupts& all, TimeLimit& limit) {
   Gone gone(all);
+  bool is_left_over = false;
   {
     const Guard guard;
     Mailbox* const box = find_own(all, gone);
@@ -609,9 +697,11 @@ void leave(Interrupts& all, TimeLimit& limit) {
       gone.add(each);
     }
     tell(all, *box);
+    is_left_over = plan_look(all, *box);
     unlink_if_idle(all, box);
   }
   gone.drop_all();
+  if (is_left_over) call_timekeeper();
 }
 
 void abandon(Interrupts& all, TimeLimit& limit) {
@@ -643,11 +733,15 @@ std::int64_t expire_limits(Interrupts& all, std::int64_t now) {
         while (last && last->next) last = last->next;
         expire(all, *box, now);
         const bool has_new = last ? last->next != nullptr : box->first != nullptr;
-        if (!has_new) continue;
+        if (!has_new && box->look_at > now) continue;
         refresh(all, *box, gone);
+        tell(all, *box);
+        // Before the next look, which is for those that this one leaves.
+        box->look_at =
+            has_left_over(all, *box) ? next_look(box->looked_for_since, now) : lot::never;
         told = box->ident;
         is_mains = is_mains || is_main(all, told);
-        tell(all, *box);
+        unlink_if_idle(all, box);
       }
     }
     gone.drop_all();
@@ -661,14 +755,18 @@ std::int64_t expire_limits(Interrupts& all, std::int64_t now) {
 
 std::int64_t first_deadline(const Interrupts& all, bool by_timekeeper) {
   std::int64_t first = lot::never;
-  for (const Mailbox* box = all.mailboxes; box; box = box->next)
+  for (const Mailbox* box = all.mailboxes; box; box = box->next) {
+    if (by_timekeeper) first = std::min(first, box->look_at);
     for (const TimeLimit* each = box->limits; each; each = each->next)
       if (each->by_timekeeper == by_timekeeper) first = std::min(first, each->look_at);
+  }
   return first;
 }
 
-void take_made(Interrupts& all, AsyncClass& it) {
+bool take_made(Interrupts& all, AsyncClass& it, bool held_off) {
   Gone gone(all);
+  bool is_left_over = false;
+  bool is_taken = false;
   {
     const Guard guard;
     Mailbox* const box = find_own(all, gone);
@@ -682,12 +780,21 @@ void take_made(Interrupts& all, AsyncClass& it) {
       box->told = nullptr;
       unlink(*box, made);
       gone.add(made);
+      is_taken = true;
+      if (held_off) ++box->held;
       tell(all, *box);
+      is_left_over = plan_look(all, *box);
       unlink_if_idle(all, box);
     }
   }
   settle_thread_nudge();
   gone.drop_all();
+  if (is_left_over) call_timekeeper();
+  return is_taken;
+}
+
+void end_making(Interrupts& all) {
+  if (release(all)) tell_own(all);
 }
 
 void forget_mailbox(Interrupts& all) {
@@ -735,6 +842,7 @@ void keep_own_mailbox(Interrupts& all) {
       untell(all, *own, gone);
       Pending* each = own->first;
       own->first = nullptr;
+      own->look_at = lot::never;
       while (each) {
         Pending* const next = each->next;
         if (each->kind == Kind::limit) {

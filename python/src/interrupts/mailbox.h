@@ -62,6 +62,11 @@ struct Mailbox {
   std::uint32_t holder;
   std::uint64_t state_number;
   unsigned held;  ///< `hold_interrupts` blocks that it is in
+  /// When the timekeeper looks again whether its thread can be told of more, since nobody else
+  /// will: ns of the monotonic clock. lot::never: nothing is queued that its thread does not come
+  /// to.
+  std::int64_t look_at;
+  std::int64_t looked_for_since;  ///< since when there is such a thing
   Pending* first;
   Pending* told;      ///< one of them; null: none
   TimeLimit* limits;  ///< in force and not over, the earliest first
@@ -81,12 +86,15 @@ struct Account {
 /// still the one that is meant
 bool send(Interrupts& all, Ident ident, PyObject* exception, lot::Callback<bool()> is_meant);
 
-/// Holds off what is sent to this thread. Nests. @return false: a Python error is set, and nothing
-/// is held
-bool hold(Interrupts& all);
-/// The end of that. If it was the last, the first that is due is raised. @param raise: false: it is
-/// left for the next check. @return false: it is raised now
-bool release(Interrupts& all, bool raise);
+/// Holds off what is sent to this thread. Nests. @param is_first  whether nothing held it off
+/// before.
+/// @return false: a Python error is set, and nothing is held
+bool hold(Interrupts& all, bool& is_first);
+/// The end of that. What is due then is raised by `raise_due`. @return whether it was the last
+bool release(Interrupts& all);
+/// The end of a hold of another thread, by its ident and record. @return whether it was the last;
+/// what is due there has been told to its thread
+bool release_for(Interrupts& all, Ident ident, std::uint32_t holder);
 /// Whether this thread holds anything off.
 bool is_held(Interrupts& all);
 /// Whether that thread does: by its ident and record. One whose code has ended does not.
@@ -117,15 +125,17 @@ void abandon(Interrupts& all, TimeLimit& limit);
 /// Limits of any thread that are over by now are sent. With the GIL. @return when to look again: ns
 /// of the monotonic clock; lot::never: no limit is in force
 std::int64_t expire_limits(Interrupts& all, std::int64_t now);
-/// When the first limit is over that the timekeeper (`by_timekeeper`), or the main thread's alarm,
-/// looks after. Under Guard.
+/// When the timekeeper is to look, at the latest, or for `by_timekeeper` unset the main thread's
+/// alarm is to ring. Under Guard.
 std::int64_t first_deadline(const Interrupts& all, bool by_timekeeper);
 
 /// Gives back what a Pending refers to, and itself if it is one that was sent. Not under Guard.
 void drop(Interrupts& all, Pending* pending);
 /// Takes what was told to this thread by `it` out of its mailbox, if it is there, since it is being
-/// made; the next is told.
-void take_made(Interrupts& all, AsyncClass& it);
+/// made; the next is told. @param held_off  not yet, since making it may run code: what came there
+/// would be in its place. @return whether it was there: `end_making` goes with that
+bool take_made(Interrupts& all, AsyncClass& it, bool held_off);
+void end_making(Interrupts& all);
 
 /// A thread's last act, with its state: what it has not raised is dropped.
 void forget_mailbox(Interrupts& all);

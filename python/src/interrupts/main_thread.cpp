@@ -56,6 +56,10 @@ constinit std::atomic<std::int64_t> alarm_at{lot::never};
 constinit std::atomic<bool> alarm_is_held{false};
 constinit std::atomic<bool> alarm_has_tripped{false};
 
+// A signal that another thread took has been followed by a nudge, which nobody has put away.
+// Relaxed: a hint.
+constinit std::atomic<bool> nudge_is_left{false};
+
 // How many interrupts have been sent, and how many of them the main thread has looked for. It is
 // nudged while the two differ. seq_cst: whoever sends counts and then looks whether a pending call
 // is on its way; that says that it is gone and then looks at the count. One sees the other.
@@ -189,6 +193,16 @@ Ident find_main_ident() {
 }
 #endif
 
+/// In the main thread: limits may have been raised, or wait for a block that was suspended.
+void renew_alarm(Interrupts& all) {
+  bool has_limit = alarm_at.load(std::memory_order_relaxed) != lot::never;
+  if (!has_limit) {
+    const Guard guard;
+    has_limit = first_deadline(all, false) != lot::never;
+  }
+  if (has_limit) set_alarm(all);
+}
+
 std::uint64_t find_native_id(Ident ident) {
   std::uint64_t found = 0;
   lot::find(ident, [&](lot::ThreadRecord& record) {
@@ -315,6 +329,13 @@ int claim_nudge(void (*nudged)()) {
 }
 
 lot::ThreadRecord* begin_wait(lot::ThreadRecord& me) {
+  // Here it needs none. Another thread may just be sending one: SIGURG is ignored then.
+  if (nudge_is_left.load(std::memory_order_relaxed)) {
+    nudge_is_left.store(false, std::memory_order_relaxed);
+    const lot::Locked locked(lot::settings);
+    if (!is_awaited() && alarm_at.load(std::memory_order_relaxed) == lot::never)
+      os::Nudge::let_go();
+  }
   return main_in_wait.exchange(&me, std::memory_order_seq_cst);
 }
 
@@ -375,7 +396,7 @@ void have_looked() {
 bool raise_in_main_thread() {
   if (!interrupts_of_main) return true;
   const bool well = raise_due(*interrupts_of_main, waited_for);
-  if (alarm_at.load(std::memory_order_relaxed) != lot::never) set_alarm(*interrupts_of_main);
+  renew_alarm(*interrupts_of_main);
   return well;
 }
 
@@ -412,8 +433,11 @@ bool set_alarm(Interrupts& all) {
 
 void hold_alarm(bool holds) {
   alarm_is_held.store(holds, std::memory_order_relaxed);
-  if (!holds && interrupts_of_main && alarm_at.load(std::memory_order_relaxed) != lot::never)
-    set_alarm(*interrupts_of_main);
+  if (!holds && interrupts_of_main) renew_alarm(*interrupts_of_main);
+}
+
+void let_alarm_ring() {
+  alarm_is_held.store(false, std::memory_order_relaxed);
 }
 
 void signal_was_handled() {
@@ -422,8 +446,10 @@ void signal_was_handled() {
   if (wake_main_thread() || native_id == 0 || os::thread_native_id() == native_id) return;
   // The main thread may be in a system call, which no signal is going to end.
   const int signum = may_use_signals() ? claim_nudge(nudged) : 0;
-  if (signum != 0 && !os::thread_waits_for(native_id, signum))
+  if (signum != 0 && !os::thread_waits_for(native_id, signum)) {
+    nudge_is_left.store(true, std::memory_order_relaxed);
     os::Nudge::send_once(native_id, signum);
+  }
 }
 
 void forget_main_thread() {

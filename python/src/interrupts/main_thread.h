@@ -74,8 +74,11 @@ bool raise_in_main_thread();
 /// In the main thread: sets its alarm to the first of its limits that has `by_timekeeper` unset;
 /// none: puts it away. @return false: it cannot have one
 bool set_alarm(Interrupts& all);
-/// The main thread holds interrupts off, or does not any more. Its alarm is silent meanwhile.
+/// In the main thread, which holds interrupts off, or does not any more: its alarm is silent
+/// meanwhile.
 void hold_alarm(bool holds);
+/// In another thread: the main one does not hold them off any more, and is about to be told.
+void let_alarm_ring();
 
 /// Called behind the handler of a signal, in the thread that took it.
 void signal_was_handled();

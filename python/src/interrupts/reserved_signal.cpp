@@ -42,9 +42,13 @@ int handle_pending(void*) {
 
 PyMethodDef handler = {"_underthread_handle", handle, METH_VARARGS, nullptr};
 
+bool is_ours(PyObject* function) {
+  return function && PyCFunction_Check(function) && PyCFunction_GET_FUNCTION(function) == handle;
+}
+
 bool is_ours(int signum) {
   PyObject* const found = signum > 0 ? python_handler(signum) : nullptr;
-  const bool is = found && PyCFunction_Check(found) && PyCFunction_GET_FUNCTION(found) == handle;
+  const bool is = is_ours(found);
   Py_XDECREF(found);
   return is;
 }
@@ -87,6 +91,18 @@ bool reserve_signal() {
   int signum = os::last_real_time_signal();
   while (signum >= os::first_real_time_signal() && !is_default(signum)) --signum;
   return signum < os::first_real_time_signal() || set_handler(signum);
+}
+
+bool is_reserved(PyObject* handler) {
+  return is_ours(handler);
+}
+
+void restore_reserved_action() {
+  const int signum = reserved.load(std::memory_order_relaxed);
+  if (!is_ours(signum)) return;
+  const os::SignalHandler in_force = os::signal_handler(signum);
+  if (in_force && in_force == interpreters_handler.load(std::memory_order_relaxed))
+    os::set_signal_action(signum, os::SignalAction::system_default, nullptr);
 }
 
 void trip_main_thread() {

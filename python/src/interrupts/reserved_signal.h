@@ -18,6 +18,12 @@ namespace underthread::python {
 /// had: nothing. @return false: a Python error is set, by the handler of a signal that had come
 bool reserve_signal();
 
+/// Whether a handler, of those that Python's table has, is ours.
+bool is_reserved(PyObject* handler);
+/// A program that has saved all handlers and set them again has given the number an action: the
+/// interpreter's C handler. Makes it the default again.
+void restore_reserved_action();
+
 /// Has the main thread run `raise_in_main_thread` at its next check. Any thread of the main
 /// interpreter, with the GIL.
 void trip_main_thread();

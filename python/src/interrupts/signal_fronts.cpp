@@ -1,6 +1,7 @@
 #include "interrupts/signal_fronts.h"
 
 #include <atomic>
+#include <bit>
 #include <cstdint>
 
 #include "interrupts/interrupts.h"
@@ -37,30 +38,65 @@ PyObject* getsignal() {
   return all->getsignal;
 }
 
+/// Python's table of handlers. All of it is read wherever interrupts are held off: so by the C
+/// function of `getsignal`, as the interpreter would call that.
+class HandlerTable {
+ public:
+  HandlerTable() : getsignal_(getsignal()) {
+    if (!getsignal_ || !PyCFunction_Check(getsignal_) ||
+        PyCFunction_GET_FLAGS(getsignal_) != METH_O)
+      return;
+    function_ = PyCFunction_GET_FUNCTION(getsignal_);
+    self_ = PyCFunction_GET_SELF(getsignal_);
+  }
+
+  /// A reference; null: nothing, or it cannot be read.
+  PyObject* operator[](int signum) const {
+    PyObject* const number = getsignal_ ? PyLong_FromLong(signum) : nullptr;
+    if (!number) return nullptr;
+    PyObject* const found = function_ ? function_(self_, number)
+                                      : PyObject_CallFunctionObjArgs(getsignal_, number, nullptr);
+    Py_DECREF(number);
+    if (!found) PyErr_Clear();
+    return found;
+  }
+
+ private:
+  PyObject* getsignal_;
+  PyCFunction function_ = nullptr;
+  PyObject* self_ = nullptr;
+};
+
+/// What has come is handed to the handlers that are in force. @return whether anything has
+bool hand_over() {
+  bool has_come = os::are_signals_noted();
+  os::release_signals();
+  is_holding.store(false, std::memory_order_seq_cst);
+  std::uint64_t left = interrupts.exchange(0, std::memory_order_seq_cst);
+  for (int signum = 1; left != 0; ++signum, left >>= 1) {
+    if (!(left & 1)) continue;
+    interrupt(signum);
+    has_come = true;
+  }
+  return has_come;
+}
+
 }  // namespace
 
 PyObject* python_handler(int signum) {
-  PyObject* const function = getsignal();
-  PyObject* const number = function ? PyLong_FromLong(signum) : nullptr;
-  if (!number) return nullptr;
-  // Called for each signal wherever interrupts are held off: by its C function, as the interpreter
-  // would.
-  PyObject* const found =
-      PyCFunction_Check(function) && PyCFunction_GET_FLAGS(function) == METH_O
-          ? PyCFunction_GET_FUNCTION(function)(PyCFunction_GET_SELF(function), number)
-          : PyObject_CallFunctionObjArgs(function, number, nullptr);
-  Py_DECREF(number);
-  if (!found) PyErr_Clear();
-  return found;
+  return HandlerTable()[signum];
 }
 
 void put_fronts() {
   if (!may_use_signals()) return;
   os::call_behind_fronts(signal_was_handled);
-  const int last = os::last_real_time_signal();
-  for (int signum = 1; signum <= last; ++signum) {
-    PyObject* const handler = python_handler(signum);
-    if (handler && PyCallable_Check(handler)) os::put_front(signum);
+  const HandlerTable handlers;
+  for (std::uint64_t left = os::signals_with_fronts(); left != 0; left &= left - 1) {
+    const int signum = std::countr_zero(left) + 1;
+    PyObject* const handler = handlers[signum];
+    // Most are numbers: SIG_DFL and SIG_IGN.
+    if (handler && !PyLong_Check(handler) && PyCallable_Check(handler) && !is_reserved(handler))
+      os::put_front(signum);
     Py_XDECREF(handler);
   }
 }
@@ -81,20 +117,19 @@ bool note_held_interrupt(int signum) {
 }
 
 bool release_python_signals() {
-  bool has_come = os::are_signals_noted();
-  os::release_signals();
+  const bool has_come = hand_over();
   hold_alarm(false);
-  is_holding.store(false, std::memory_order_seq_cst);
-  std::uint64_t left = interrupts.exchange(0, std::memory_order_seq_cst);
-  for (int signum = 1; left != 0; ++signum, left >>= 1) {
-    if (!(left & 1)) continue;
-    interrupt(signum);
-    has_come = true;
-  }
   if (!has_come || PyErr_CheckSignals() == 0) return true;
   // The rest is noted, and the handler has made the interpreter forget to look for it.
   trip_main_thread();
   return false;
+}
+
+void release_signals_of_main_thread() {
+  hand_over();
+  // Its alarm is set anew when it comes by.
+  let_alarm_ring();
+  tell_main_thread();
 }
 
 void forget_held_signals(bool holds) {

@@ -24,6 +24,8 @@ bool note_held_interrupt(int signum);
 /// The end of that: each that has come is handed to the handler that is in force now, once, and
 /// handlers in Python run. @return false: one of them raised
 bool release_python_signals();
+/// The same in another thread, on behalf of the main one, where the handlers run.
+void release_signals_of_main_thread();
 
 /// In the child of a fork: what has come is the parent's. `holds`: the thread that forked goes on
 /// holding signals off. Async-signal-safe.

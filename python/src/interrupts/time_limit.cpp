@@ -26,6 +26,12 @@ constexpr int frames_to_look_at = 32;
 /// Seconds: what fits into the clock's nanoseconds, as `_thread.TIMEOUT_MAX`.
 constexpr double longest = 9223372036.0;
 
+#if UNDERTHREAD_HAS_GIL
+constexpr unsigned long limits_are_weakly_referenced = 0;
+#else
+constexpr unsigned long limits_are_weakly_referenced = Py_TPFLAGS_MANAGED_WEAKREF;
+#endif
+
 TimeLimit* object(PyObject* self) {
   return reinterpret_cast<TimeLimit*>(self);
 }
@@ -103,6 +109,18 @@ int waits_in(PyObject* task, PyObject* frame) {
   return PyErr_Occurred() ? -1 : found;
 }
 
+/// The text of a limit that is over, with what is known about why.
+PyObject* text_of(const TimeLimit& limit, const char* what, std::int64_t took) {
+  if (what)
+    return PyUnicode_FromFormat("the time limit of %U s is over (waiting for %s)", limit.shown,
+                                what);
+  if (took == 0) return PyUnicode_FromFormat("the time limit of %U s is over", limit.shown);
+  char seconds[32];
+  std::snprintf(seconds, sizeof seconds, "%.3f", static_cast<double>(took) * 1e-9);
+  return PyUnicode_FromFormat("the time limit of %U s is over (its block took %s s)", limit.shown,
+                              seconds);
+}
+
 /// What a task's loop calls when the time of a block in it is up. If the task is suspended in it,
 /// nobody can raise there; so it is cancelled, and the end of the block makes that a TimeoutError.
 PyObject* cancel_task(PyObject* self, PyObject*) {
@@ -118,24 +136,45 @@ PyObject* cancel_task(PyObject* self, PyObject*) {
   leave(*all, limit);
   limit.ident = ident;
   limit.expired = true;
-  PyObject* const done = PyObject_CallMethod(limit.task, "cancel", nullptr);
+  // Where the task does not count them, it is told by its text whose a cancellation is.
+  Py_XSETREF(limit.message, text_of(limit, nullptr, 0));
+  PyObject* const done = !limit.message ? nullptr
+                         : limit.cancelling >= 0
+                             ? PyObject_CallMethod(limit.task, "cancel", nullptr)
+                             : PyObject_CallMethod(limit.task, "cancel", "O", limit.message);
   limit.has_cancelled = done != nullptr;
   return done;
 }
 
 PyMethodDef cancel_task_method = {"_underthread_cancel_task", cancel_task, METH_NOARGS, nullptr};
 
-/// How often a task has been asked to cancel; 0 before 3.11. -1: a Python error is set.
+/// How often a task has been asked to cancel; -1: it does not count that, as before 3.11, or, if
+/// `PyErr_Occurred()`, an error.
 Py_ssize_t cancelling(PyObject* task) {
   PyObject* const number = PyObject_CallMethod(task, "cancelling", nullptr);
   if (!number) {
-    if (!PyErr_ExceptionMatches(PyExc_AttributeError)) return -1;
-    PyErr_Clear();
-    return 0;
+    if (PyErr_ExceptionMatches(PyExc_AttributeError)) PyErr_Clear();
+    return -1;
   }
   const Py_ssize_t result = PyLong_AsSsize_t(number);
   Py_DECREF(number);
   return result;
+}
+
+/// Whether what left the block is our cancellation of the task, and nobody else's.
+bool is_our_cancellation(const TimeLimit& limit, PyObject* task, PyObject* error) {
+  if (limit.cancelling < 0) {
+    PyObject* const arguments = error ? PyObject_GetAttrString(error, "args") : nullptr;
+    const bool is_ours = arguments && PyTuple_Check(arguments) && PyTuple_GET_SIZE(arguments) > 0 &&
+                         PyTuple_GET_ITEM(arguments, 0) == limit.message;
+    Py_XDECREF(arguments);
+    return is_ours;
+  }
+  // Others may have cancelled the task too, and then that is what has happened to it.
+  PyObject* const left = PyObject_CallMethod(task, "uncancel", nullptr);
+  const bool is_ours = left && PyLong_AsSsize_t(left) <= limit.cancelling;
+  Py_XDECREF(left);
+  return is_ours;
 }
 
 /// Where the block is in a task of asyncio, has its loop call `cancel_task`. @return false: a
@@ -149,7 +188,7 @@ bool enter_task(TimeLimit& limit) {
   PyObject* const function = task ? PyCFunction_New(&cancel_task_method, self) : nullptr;
   const double seconds = static_cast<double>(limit.patience) * 1e-9;
   limit.cancelling = function ? cancelling(task) : -1;
-  limit.timer = limit.cancelling >= 0
+  limit.timer = function && !PyErr_Occurred()
                     ? PyObject_CallMethod(loop, "call_later", "dO", seconds, function)
                     : nullptr;
   Py_XDECREF(function);
@@ -172,16 +211,7 @@ bool leave_task(TimeLimit& limit, PyObject* error) {
   PyObject* const cancelled = PyObject_CallMethod(timer, "cancel", nullptr);
   Py_XDECREF(cancelled);
   Py_DECREF(timer);
-  bool is_ours = cancelled && limit.has_cancelled;
-  if (is_ours) {
-    // Others may have cancelled the task too, and then that is what has happened to it.
-    PyObject* const left = PyObject_CallMethod(task, "uncancel", nullptr);
-    if (left)
-      is_ours = PyLong_AsSsize_t(left) <= limit.cancelling;
-    else if (PyErr_ExceptionMatches(PyExc_AttributeError))
-      PyErr_Clear();
-    Py_XDECREF(left);
-  }
+  const bool is_ours = cancelled && limit.has_cancelled && is_our_cancellation(limit, task, error);
   Py_DECREF(task);
   if (PyErr_Occurred()) return false;
   if (!is_ours || !error) return true;
@@ -193,6 +223,17 @@ bool leave_task(TimeLimit& limit, PyObject* error) {
   Py_XDECREF(module);
   Py_XDECREF(name);
   return is_cancellation == 0;
+}
+
+/// What `keep` needs. @return false: a Python error is set
+bool make_keepable([[maybe_unused]] TimeLimit& limit) {
+#if UNDERTHREAD_HAS_GIL
+  return true;
+#else
+  if (!limit.weak_reference)
+    limit.weak_reference = PyWeakref_NewRef(reinterpret_cast<PyObject*>(&limit), nullptr);
+  return limit.weak_reference != nullptr;
+#endif
 }
 
 /// Makes the limit this thread's. @return false: it is in force
@@ -221,8 +262,10 @@ PyObject* enter_block(PyObject* self, PyObject*) {
     return Py_NewRef(self);
   }
   const bool is_main = runs_handlers_here();
-  if (!is_main && !(limit.pending.async_class = take_class(*all, PyExc_TimeoutError)))
+  if (!is_main && !take_class(*all, PyExc_TimeoutError, limit.pending)) {
+    limit.is_entered = false;
     return nullptr;
+  }
   bool is_coroutine = false;
   limit.frame = find_frame(is_coroutine);
   limit.pending.kind = Kind::limit;
@@ -230,7 +273,7 @@ PyObject* enter_block(PyObject* self, PyObject*) {
   limit.pending.frame = limit.frame;
   limit.deadline = moment_in(std::chrono::nanoseconds(limit.patience));
   limit.by_timekeeper = !is_main;
-  bool well = (!is_coroutine || enter_task(limit)) && enter(*all, limit);
+  bool well = make_keepable(limit) && (!is_coroutine || enter_task(limit)) && enter(*all, limit);
   if (well && is_main) {
     const bool is_alone = lot::live_count() <= 1;
     if (!is_alone || !set_alarm(*all)) {
@@ -238,30 +281,17 @@ PyObject* enter_block(PyObject* self, PyObject*) {
       limit.by_timekeeper = true;
     }
   }
-  if (well && limit.by_timekeeper && !all->is_ended) well = keep_time(*all, limit);
+  if (well && limit.by_timekeeper && !all->is_ended) well = keep_time(limit.look_at);
   if (well) return Py_NewRef(self);
   PyObject *type, *error, *traceback;
   PyErr_Fetch(&type, &error, &traceback);
   leave(*all, limit);
   if (!leave_task(limit, nullptr)) PyErr_Clear();
-  give_back(limit.pending.async_class);
-  limit.pending.async_class = nullptr;
+  give_back(limit.pending);
   Py_CLEAR(limit.frame);
   limit.is_entered = false;
   PyErr_Restore(type, error, traceback);
   return nullptr;
-}
-
-/// The text of a limit that is over, with what is known about why.
-PyObject* text_of(const TimeLimit& limit, const char* what, std::int64_t took) {
-  if (what)
-    return PyUnicode_FromFormat("the time limit of %S s is over (waiting for %s)", limit.seconds,
-                                what);
-  if (took == 0) return PyUnicode_FromFormat("the time limit of %S s is over", limit.seconds);
-  char seconds[32];
-  std::snprintf(seconds, sizeof seconds, "%.3f", static_cast<double>(took) * 1e-9);
-  return PyUnicode_FromFormat("the time limit of %S s is over (its block took %s s)", limit.seconds,
-                              seconds);
 }
 
 PyObject* error_of(const TimeLimit& limit, const char* what, std::int64_t took) {
@@ -314,8 +344,7 @@ PyObject* exit_block(PyObject* self, PyObject* arguments) {
   limit.is_entered = false;
   limit.ident = 0;
   limit.expired = is_limited && (limit.expired || now >= limit.deadline);
-  give_back(limit.pending.async_class);
-  limit.pending.async_class = nullptr;
+  give_back(limit.pending);
   limit.pending.frame = nullptr;
   Py_CLEAR(limit.frame);
   if (is_limited && runs_handlers_here()) set_alarm(*all);
@@ -364,9 +393,14 @@ PyObject* make(PyTypeObject* type, PyObject* arguments, PyObject* names) {
                                    &seconds) ||
       !read_seconds(seconds, patience))
     return nullptr;
-  PyObject* const self = type->tp_alloc(type, 0);
-  if (!self) return nullptr;
+  PyObject* const shown = PyObject_Str(seconds);
+  PyObject* const self = shown ? type->tp_alloc(type, 0) : nullptr;
+  if (!self) {
+    Py_XDECREF(shown);
+    return nullptr;
+  }
   object(self)->seconds = Py_NewRef(seconds);
+  object(self)->shown = shown;
   object(self)->patience = patience;
   return self;
 }
@@ -378,6 +412,7 @@ int traverse(PyObject* self, visitproc visit, void* arg) {
   Py_VISIT(limit.frame);
   Py_VISIT(limit.task);
   Py_VISIT(limit.timer);
+  Py_VISIT(limit.message);
   return 0;
 }
 
@@ -390,20 +425,28 @@ int clear(PyObject* self) {
     PyErr_Clear();
   // Its alarm goes with it.
   if (limit.is_entered && main_interrupts() && runs_handlers_here()) set_alarm(*main_interrupts());
-  give_back(limit.pending.async_class);
-  limit.pending.async_class = nullptr;
+  give_back(limit.pending);
   limit.pending.frame = nullptr;
   Py_CLEAR(limit.frame);
   Py_CLEAR(limit.task);
   Py_CLEAR(limit.timer);
+  Py_CLEAR(limit.message);
   return 0;
 }
 
 void dealloc(PyObject* self) {
   PyTypeObject* const type = Py_TYPE(self);
   PyObject_GC_UnTrack(self);
+#if !UNDERTHREAD_HAS_GIL
+  PyObject_ClearWeakRefs(self);
+#endif
   clear(self);
+#if !UNDERTHREAD_HAS_GIL
+  // Only now does nobody find the limit, and look at it.
+  Py_CLEAR(object(self)->weak_reference);
+#endif
   Py_XDECREF(object(self)->seconds);
+  Py_XDECREF(object(self)->shown);
   type->tp_free(self);
   Py_DECREF(type);
 }
@@ -446,6 +489,16 @@ const char documentation[] =
 
 }  // namespace
 
+bool keep(TimeLimit& limit) {
+#if UNDERTHREAD_HAS_GIL
+  Py_INCREF(reinterpret_cast<PyObject*>(&limit));
+  return true;
+#else
+  PyObject* kept = nullptr;
+  return PyWeakref_GetRef(limit.weak_reference, &kept) == 1;
+#endif
+}
+
 PyObject* limit_error(TimeLimit& limit, const char* what) {
   limit.was_raised = true;
   return error_of(limit, what, 0);
@@ -464,7 +517,9 @@ PyTypeObject* make_time_limit_type(PyObject* module) {
       {0, nullptr},
   };
   PyType_Spec spec = {"underthread.time_limit", sizeof(TimeLimit), 0,
-                      Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE, slots};
+                      Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE |
+                          limits_are_weakly_referenced,
+                      slots};
   return reinterpret_cast<PyTypeObject*>(PyType_FromModuleAndSpec(module, &spec, nullptr));
 }
 

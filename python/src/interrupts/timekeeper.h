@@ -3,22 +3,26 @@
 // moment in which it tells a thread of that one.
 //
 // It starts with the first limit that needs it: of a thread other than the main one, or of a main
-// thread that cannot have an alarm (main_thread.h) or has other threads beside it. It ends when no
-// limit has been in force for a second; before a fork, so that a child, and the interpreter's
+// thread that cannot have an alarm (main_thread.h) or has other threads beside it. It also looks
+// after exceptions that wait in a mailbox behind another (mailbox.h). It ends when there has been
+// nothing to look after for a second; before a fork, so that a child, and the interpreter's
 // warning, see no thread that the program has not started; and with the last interpreter. A program
 // with one thread never has it.
 #pragma once
+
+#include <cstdint>
 
 #include "cpython/cpython.h"
 
 namespace underthread::python {
 
 struct Interrupts;
-struct TimeLimit;
 
-/// A limit that is in force is looked after from now on. @return false: a Python error is set, and
-/// nobody does
-bool keep_time(Interrupts& all, const TimeLimit& limit);
+/// A limit that is in force is looked after from now on, at that moment at the latest: ns of the
+/// monotonic clock. @return false: a Python error is set, and nobody does
+bool keep_time(std::int64_t look_at);
+/// A mailbox is to be looked at again. A Python error that is set stays, and none is.
+void call_timekeeper();
 
 /// From now on the timekeeper knows this interpreter, or does not any more.
 void add_to_timekeeper(Interrupts& all);

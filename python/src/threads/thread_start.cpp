@@ -9,6 +9,7 @@
 #include "cpython/gil.h"
 #include "interrupts/interrupts.h"
 #include "interrupts/main_thread.h"
+#include "interrupts/reserved_signal.h"
 #include "interrupts/signal_fronts.h"
 #include "latch.h"
 #include "lot/thread_record.h"
@@ -203,13 +204,16 @@ int learn_main(void*) {
   Interrupts* const all = is_finalizing() ? nullptr : main_interrupts();
   if (!all) return 0;
   if (!learn(*all)) return -1;
-  put_fronts();
   return 0;
 }
 
-void learn_main_soon(const ModuleState& state) {
-  if (state.interrupts && !state.interrupts->hears_of_end && runs_handlers_here())
-    Py_AddPendingCall(learn_main, nullptr);
+/// In the main thread, which has started a thread: others may interrupt it, or take its signals,
+/// from now on.
+void share_signals(const ModuleState& state) {
+  if (!state.interrupts || !runs_handlers_here()) return;
+  if (!state.interrupts->hears_of_forks) Py_AddPendingCall(learn_main, nullptr);
+  put_fronts();
+  restore_reserved_action();
 }
 
 /// Starts a thread that calls `function`. False: a Python error is set.
@@ -252,7 +256,7 @@ bool start(PyObject* module, PyObject* function, PyObject* positional, PyObject*
     return false;
   }
   if (begin_with_state(state, *start, ident, [&] { begin(start, run, ident); })) {
-    learn_main_soon(state);
+    share_signals(state);
     return true;
   }
   drop(start);

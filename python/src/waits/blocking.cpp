@@ -9,6 +9,7 @@
 #include "cpython/gil.h"
 #include "interrupts/interrupts.h"
 #include "interrupts/main_thread.h"
+#include "interrupts/reserved_signal.h"
 #include "interrupts/signal_fronts.h"
 #include "lot/thread_record.h"
 #include "state/module_state.h"
@@ -74,6 +75,7 @@ Blocked wait_for(Interrupts* all, lot::ThreadRecord& me, Beside beside, const Wa
       if (wait.until == until) return Blocked::timed_out;
       if (wait.until == watch) {
         put_fronts();
+        restore_reserved_action();
         watch = lot::never;
       }
     } else {
