@@ -53,6 +53,22 @@ class Finalization(unittest.TestCase):
         self.assertEqual((theirs.splitlines()[0], len(theirs.splitlines())), ("True", len(texts) + 1))
         self.assertEqual(theirs, ours)
 
+    def test_what_the_program_has_registered_for_the_end_can_be_limited_and_interrupted(self):
+        out = run(
+            """
+            import atexit, threading
+            def at_the_end():
+                import underthread
+                held = threading.Lock()
+                held.acquire()
+                try:
+                    with underthread.time_limit(0.05): held.acquire()
+                except TimeoutError: print("limited")
+            atexit.register(at_the_end)
+            """
+        )
+        self.assertEqual(out, "limited\n")
+
     def test_the_module_is_whole_as_long_as_the_interpreters_own(self):
         # Kept by another module, which goes after the program's.
         text = """

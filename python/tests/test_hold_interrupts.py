@@ -297,6 +297,45 @@ class HoldInterrupts(unittest.TestCase):
             "closed",
         )
 
+    def test_a_generator_in_the_block_that_another_thread_closes_holds_its_own_off_no_longer(self):
+        self.assert_prints(
+            """
+    signal.signal(signal.SIGUSR1, lambda *_: print("handled"))
+    def rows():
+        with hold_interrupts(): yield
+    kept = rows()
+    next(kept)
+    os.kill(os.getpid(), signal.SIGUSR1)
+    print("held")
+    in_thread(kept.close).join()
+    os.kill(os.getpid(), signal.SIGUSR1)
+    print("again")
+    try:
+        with time_limit(0.05): time.sleep(3600)
+    except TimeoutError: print("limited")
+    worker_kept, turn, closed = rows(), threading.Lock(), threading.Lock()
+    turn.acquire(); closed.acquire()
+    def work():
+        next(worker_kept)
+        turn.release()
+        try:
+            while not closed.acquire(timeout=0.001): pass
+        except Stop: print("stopped")
+    worker = in_thread(work)
+    turn.acquire()
+    print(interrupt(worker, Stop))
+    worker_kept.close()
+    worker.join()
+    """,
+            "held",
+            "handled",
+            "handled",
+            "again",
+            "limited",
+            "True",
+            "stopped",
+        )
+
     def test_it_is_used_by_with_and_in_one_thread(self):
         self.assert_prints(
             """
@@ -311,10 +350,10 @@ class HoldInterrupts(unittest.TestCase):
         in_thread(wrong, hold.__exit__, None, None, None).join()
     with hold: print("again")
     """,
-            "it does not hold interrupts off",
+            "this hold_interrupts() holds nothing off: its block has not been entered, or has been left",
             "hold_interrupts() takes no arguments",
             "this hold_interrupts() is in use: this thread is in its block; make one for each block",
-            "another thread holds interrupts off by it",
+            "another thread holds interrupts off by this hold_interrupts(): only that can leave its block",
             "again",
         )
 

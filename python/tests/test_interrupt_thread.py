@@ -401,6 +401,40 @@ class InterruptThread(unittest.TestCase):
         )
         self.assertEqual(out, "Theirs {'Stop'}\n")
 
+    @unittest.skipUnless(getattr(sys, "_is_gil_enabled", lambda: True)(), "the interpreter has no GIL to keep")
+    def test_what_is_behind_one_that_somebody_overwrites_comes_without_another_look(self):
+        out = run(
+            SETUP
+            + """
+    import ctypes
+    tell = ctypes.pythonapi.PyThreadState_SetAsyncExc
+    none = None
+    class First(BaseException): pass
+    # All that this thread does in a row, it does before the other runs; and that one makes no call of ours.
+    sys.setswitchinterval(3600)
+    def work():
+        while "Stop" not in got:
+            try:
+                ready.append(1)
+                while True: time.sleep(0)
+            except (First, Stop) as error: got.append(type(error).__name__)
+    for number in range(10):
+        got, ready = [], []
+        thread = in_thread(work)
+        while not ready: time.sleep(0)
+        ident = ctypes.c_ulong(thread.ident)
+        interrupt(thread, First)
+        interrupt(thread, Stop)
+        tell(ident, none)
+        end = time.monotonic() + 60
+        while not got and time.monotonic() < end: time.sleep(0.001)
+        print(*got)
+        if not got: interrupt(thread, Stop)
+        thread.join()
+    """
+        )
+        self.assertEqual(out, "Stop\n" * 10)
+
     def test_a_thread_that_was_handed_a_lock_keeps_it(self):
         # The lock and the exception come at the same moment, a time-out now and then too.
         out = run(

@@ -87,6 +87,34 @@ class Blocks(unittest.TestCase):
                 OVER,
             )
 
+    def test_one_that_is_over_while_interrupts_are_held_off_waits_for_its_suspended_generator(self):
+        self.assert_prints(
+            """
+    def rows():
+        with time_limit(0.05):
+            with underthread.hold_interrupts(): time.sleep(0.1); yield "held"
+            time.sleep(3600)
+    kept = rows()
+    print(next(kept))
+    print(told(next, kept))
+    def steps():
+        with time_limit(0.05):
+            yield
+            time.sleep(0.1)
+            yield "suspended"
+            time.sleep(3600)
+    kept = steps()
+    next(kept)
+    with underthread.hold_interrupts(): print(next(kept))
+    time.sleep(0.05)
+    print(told(next, kept))
+    """,
+            "held",
+            OVER,
+            "suspended",
+            OVER,
+        )
+
     def test_it_may_be_entered_for_a_block_by_an_exit_stack(self):
         self.assert_prints(
             """
@@ -195,6 +223,25 @@ class Tasks(unittest.TestCase):
     """,
             "cancelled",
             "goes on",
+        )
+
+    def test_a_cancellation_by_others_stays_one_where_the_time_is_up_as_well(self):
+        # Tasks count cancellations since 3.11; before, the one that comes first is told by its text.
+        self.assert_prints(
+            """
+    async def limited():
+        with time_limit(0.05): await asyncio.sleep(3600)
+    async def main():
+        task = asyncio.ensure_future(limited())
+        await asyncio.sleep(0)
+        # Both are due in one turn of the loop.
+        asyncio.get_running_loop().call_later(0.04, task.cancel)
+        time.sleep(0.1)
+        try: await task
+        except asyncio.CancelledError: print("cancelled")
+    asyncio.run(main())
+    """,
+            "cancelled",
         )
 
     def test_a_consumer_of_an_async_generator_that_is_suspended_in_its_block_is_not_cancelled(self):

@@ -214,6 +214,51 @@ class NothingIsTouched(unittest.TestCase):
                         )
                         self.assertEqual(out, "[]\n")
 
+    def test_the_reserved_number_keeps_its_action_where_all_handlers_are_saved_and_set_again(self):
+        out = run(
+            """
+            import signal, threading, underthread
+            def actions():
+                with open("/proc/self/status") as status:
+                    return next(line for line in status if line.startswith("SigCgt"))
+            held = threading.Lock()
+            held.acquire()
+            with underthread.time_limit(3600): pass
+            before = actions()
+            saved = {number: signal.getsignal(number) for number in range(1, signal.NSIG)}
+            for number, handler in saved.items():
+                try: signal.signal(number, handler)
+                except (OSError, ValueError, TypeError): pass
+            held.acquire(timeout=0.05)
+            print(actions() == before)
+            try:
+                with underthread.time_limit(0.05): held.acquire()
+            except TimeoutError: print("limited")
+            """
+        )
+        self.assertEqual(out, "True\nlimited\n")
+
+    def test_a_signal_that_another_thread_takes_leaves_no_action_behind_the_next_wait(self):
+        out = run(
+            """
+            import signal, threading
+            signal.signal(signal.SIGUSR1, lambda *_: None)
+            def is_caught():
+                with open("/proc/self/status") as status:
+                    mask = next(int(line.split()[1], 16) for line in status if line.startswith("SigCgt"))
+                return bool(mask >> (signal.SIGURG - 1) & 1)
+            thread = threading.Thread(target=signal.raise_signal, args=[signal.SIGUSR1])
+            thread.start()
+            # Not by a wait of ours.
+            while thread.is_alive(): pass
+            held = threading.Lock()
+            held.acquire()
+            held.acquire(timeout=0.02)
+            print(is_caught())
+            """
+        )
+        self.assertEqual(out, "False\n")
+
     @unittest.skipIf(sys.version_info < (3, 10), "interrupt_main takes no number there")
     def test_a_nudge_is_not_taken_by_a_sigwait(self):
         out = run(

@@ -205,6 +205,25 @@ class Prompt(unittest.TestCase):
         )
         self.assertEqual(out, "1000\n")
 
+    def test_a_signal_of_a_handler_that_was_set_before_a_thread_started_ends_a_system_call(self):
+        out = run_awaiting(
+            """
+            import signal, threading, time, _thread
+            class Stop(Exception): pass
+            def handler(*_): raise Stop
+            threading.Thread(target=int).start()
+            for number in signal.SIGUSR1, signal.SIGUSR2:
+                signal.signal(number, handler)
+                def work(number=number):
+                    await_main()
+                    signal.raise_signal(number)
+                threading.Thread(target=work).start()
+                try: time.sleep(3600)
+                except Stop: print("stopped")
+            """
+        )
+        self.assertEqual(out, "stopped\n" * 2)
+
     def test_a_subinterpreter_interrupts_the_main_thread_and_it_is_nudged_no_longer_than_that(self):
         out = run_awaiting(
             """

@@ -322,7 +322,12 @@ def hook(arguments):
 def unraisable(report):
     """What comes to a thread that is not yet, or no longer, in code that could catch it."""
     error = report.exc_value
-    take(error, error.thread if isinstance(error, Stop) else None)
+    while error is not None and not isinstance(error, Stop):
+        error = error.__context__
+    if error is not None:
+        take(error, error.thread)
+        if error.thread.ident != threading.get_ident():
+            wrong.append(f"thread {threading.get_ident()} got what was sent to {error.thread.name}")
 
 
 def main_loop(chance):
