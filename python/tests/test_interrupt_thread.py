@@ -160,7 +160,7 @@ class InterruptThread(unittest.TestCase):
         out = run(
             SETUP
             + """
-    for arguments in (main, 3), (main, "Stop"), (main, None), (main, object), ("main",), (3.0, Stop), (None,):
+    for arguments in (main, 3), (main, "Stop"), (main, None), (main, object), ("main",), (3.0, Stop), (None,), (True,):
         try: interrupt(*arguments)
         except TypeError as error: print(error)
     """
@@ -175,7 +175,7 @@ class InterruptThread(unittest.TestCase):
                 ],
                 *[
                     f"interrupt() takes a Thread or its ident (an int), not {what}"
-                    for what in ("'main'", "3.0", "None")
+                    for what in ("'main'", "3.0", "None", "True")
                 ],
             ],
         )

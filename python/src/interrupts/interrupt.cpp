@@ -75,7 +75,7 @@ bool is_still(PyObject* thread, Ident ident) {
 /// The ident that `thread`, a Thread or an ident, stands for; 0: none that runs, or, if
 /// `PyErr_Occurred()`, an error.
 Ident ident_of(const Interrupts& all, PyObject* thread) {
-  if (PyLong_Check(thread)) {
+  if (PyLong_Check(thread) && !PyBool_Check(thread)) {
     const unsigned long ident = PyLong_AsUnsignedLong(thread);
     // No thread has a number that is none.
     if (PyErr_Occurred() && PyErr_ExceptionMatches(PyExc_OverflowError)) {
