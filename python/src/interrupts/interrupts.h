@@ -3,6 +3,8 @@
 //
 //   guard               the mutex of this room
 //   mailbox             what is pending for a thread, and in which state
+//   delivery            how it is sent, told, held off and raised
+//   deadlines           the time limits in force in a mailbox, and what is sent when they are over
 //   async_exception     how a thread other than the main one is told: PyThreadState_SetAsyncExc
 //   main_thread         who the main thread is, and how it is told and woken
 //   reserved_signal     the number that tells it, also in system calls
@@ -18,6 +20,8 @@
 
 #include "cpython/cpython.h"
 #include "interrupts/async_exception.h"
+#include "interrupts/deadlines.h"
+#include "interrupts/delivery.h"
 #include "interrupts/mailbox.h"
 #include "state/module_state.h"
 

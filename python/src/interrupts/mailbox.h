@@ -1,19 +1,17 @@
 // What is pending for the threads of an interpreter: exceptions that were sent to them, and time
 // limits that are over. First sent, first raised.
 //
-//   queued       in the thread's mailbox: held off, behind another, or for a block whose frame is
-//   not
-//                on the thread's stack
-//   told         the interpreter has our class (async_exception.h) in `PyThreadState.async_exc` and
-//                raises it at its next check. One at a time, since there is room for one. The main
-//                thread is told in another way (main_thread.h); there they stay queued
-//   not_made     up to 3.11: the interpreter has raised our class and not made an instance yet. In
-//   no
-//                mailbox any more; the class has it
+//   queued       in the thread's mailbox: held off, behind another, or its block is suspended
+//   told         the interpreter has our class (async_exception.h) in `async_exc` and raises it at
+//                its next check. One at a time, since there is room for one. The main thread is
+//                told in another way (main_thread.h); there they stay queued
+//   not_made     up to 3.11: the interpreter has raised our class and not made an instance yet. It
+//                has left its mailbox; the class has it
 //   overwritten  somebody else has called PyThreadState_SetAsyncExc since: ours is dropped, as on
 //                stock CPython, and what was sent after it is told next
 //
-// What the interpreter was told is compared with `async_exc` before it is believed: `refresh`.
+// What the interpreter was told is compared with `async_exc` before it is believed: `refresh`
+// (delivery.h).
 #pragma once
 
 #include <underthread/ident.h>
@@ -21,7 +19,6 @@
 #include <cstdint>
 
 #include "cpython/cpython.h"
-#include "lot/callback.h"
 
 namespace underthread::python {
 
@@ -55,6 +52,8 @@ struct Pending {
   Pending* next = nullptr;
 };
 
+/// Of one thread. Guarded by Guard, as all functions here are called under it where they do not say
+/// otherwise.
 struct Mailbox {
   Ident ident;
   /// Which thread that is, since an ident may be another's later: its record and generation, and
@@ -72,6 +71,26 @@ struct Mailbox {
   TimeLimit* limits;  ///< in force and not over, the earliest first
   TimeLimit* blocks;  ///< that have been entered and not left
   Mailbox* next;
+
+  void append(Pending* pending);
+  void remove(const Pending* pending);  ///< one that is there
+  void add_limit(TimeLimit* limit);
+  void remove_limit(const TimeLimit* limit);  ///< if it is there, as the next one
+  void leave_block(const TimeLimit* limit);
+};
+
+/// Pendings that have left their mailbox and are to be dropped outside of Guard.
+class Gone {
+ public:
+  explicit Gone(Interrupts& all) : all_(all) {}
+  Gone(const Gone&) = delete;
+  Gone& operator=(const Gone&) = delete;
+  void add(Pending* pending);
+  void drop_all();  ///< not under Guard
+
+ private:
+  Interrupts& all_;
+  Pending* first_ = nullptr;
 };
 
 /// What became of all that `underthread.interrupt` has accepted: raised, overwritten by somebody
@@ -80,71 +99,45 @@ struct Account {
   std::uint64_t accepted, raised, overwritten, dropped;
 };
 
-/// Sends an exception, an instance, to the thread of that ident. @return whether it was accepted;
-/// false: there is no such thread in this interpreter, or, if `PyErr_Occurred()`, an error
-/// @param is_meant  asked last, with no other thread running until it is sent: whether the ident is
-/// still the one that is meant
-bool send(Interrupts& all, Ident ident, PyObject* exception, lot::Callback<bool()> is_meant);
-
-/// Holds off what is sent to this thread. Nests. @param is_first  whether nothing held it off
-/// before.
-/// @return false: a Python error is set, and nothing is held
-bool hold(Interrupts& all, bool& is_first);
-/// The end of that. What is due then is raised by `raise_due`. @return whether it was the last
-bool release(Interrupts& all);
-/// The end of a hold of another thread, by its ident and record. @return whether it was the last;
-/// what is due there has been told to its thread
-bool release_for(Interrupts& all, Ident ident, std::uint32_t holder);
-/// Whether this thread holds anything off.
-bool is_held(Interrupts& all);
-/// Whether that thread does: by its ident and record. One whose code has ended does not.
-bool is_held_by(Interrupts& all, Ident ident, std::uint32_t holder);
-
-/// In the thread itself, in a wait of ours or where it looks for what is due: raises the first that
-/// is, also of limits whose time is up now. @param what it waits for, for a limit's text; null: it
-/// does not wait. @return false: a Python error is set
-bool raise_due(Interrupts& all, const char* what);
-
-/// Until when this thread may wait: the end of the first of its limits that may be raised now, ns
-/// of the monotonic clock; lot::never: there is none.
-std::int64_t next_limit(Interrupts& all);
-
-/// A start that has failed, for the thread that is in `Thread.start()`. `pending`, made before,
-/// goes to that thread's mailbox, or stays the caller's where this returns false: there is no
-/// memory, or nobody waits for the start any more.
-bool send_start_failure(Interrupts& all, Ident ident, Pending& pending);
-
-/// A limit is in force from now on, in this thread, until its `deadline`; its `pending` is filled.
-/// @return false: a Python error is set
-bool enter(Interrupts& all, TimeLimit& limit);
-/// The block has been left, in its own thread. What was not raised for it never is.
-void leave(Interrupts& all, TimeLimit& limit);
-/// A limit goes, in any thread, that was never left.
-void abandon(Interrupts& all, TimeLimit& limit);
-
-/// Limits of any thread that are over by now are sent. With the GIL. @return when to look again: ns
-/// of the monotonic clock; lot::never: no limit is in force
-std::int64_t expire_limits(Interrupts& all, std::int64_t now);
-/// When the timekeeper is to look, at the latest, or for `by_timekeeper` unset the main thread's
-/// alarm is to ring. Under Guard.
-std::int64_t first_deadline(const Interrupts& all, bool by_timekeeper);
-
 /// Gives back what a Pending refers to, and itself if it is one that was sent. Not under Guard.
 void drop(Interrupts& all, Pending* pending);
-/// Takes what was told to this thread by `it` out of its mailbox, if it is there, since it is being
-/// made; the next is told. @param held_off  not yet, since making it may run code: what came there
-/// would be in its place. @return whether it was there: `end_making` goes with that
-bool take_made(Interrupts& all, AsyncClass& it, bool held_off);
-void end_making(Interrupts& all);
 
-/// A thread's last act, with its state: what it has not raised is dropped.
+/// Whether that is the main thread of the main interpreter, and this is that interpreter's.
+bool is_main(const Interrupts& all, Ident ident);
+
+/// The mailbox of an ident, whosever that is now; null: there is none.
+Mailbox* find_mailbox(const Interrupts& all, Ident ident);
+/// Whether a mailbox is another thread's than the one that has its ident now; what is known of that
+/// one is added to it.
+bool is_anothers(const Interrupts& all, Mailbox& box);
+/// This thread's; null: it has none. One that a thread of the same ident has left behind, whose end
+/// nobody told us of, is emptied.
+Mailbox* own_mailbox(Interrupts& all, Gone& gone);
+/// The thread's, made if there is none. Null: no memory.
+Mailbox* mailbox_of(Interrupts& all, Ident ident, Gone& gone);
+/// The thread that the mailbox is of has ended.
+void empty(Interrupts& all, Mailbox& box, Gone& gone);
+/// Takes a mailbox out of the list if nothing is in it.
+void delete_if_idle(Interrupts& all, Mailbox* box);
+
+/// Puts the limits that are over into the queue, but for those whose frame is suspended.
+void expire(Interrupts& all, Mailbox& box, std::int64_t now);
+/// A limit that is over, and is in the queue, while its block's frame is suspended is looked after
+/// again, as those that were suspended when they were over.
+void suspend(Interrupts& all, Mailbox& box, Gone& gone);
+
+/// What nobody can be told of yet is looked after again after this, ns, and then each time when as
+/// much time again has gone by: it is told at most twice as late, and what never comes costs
+/// nothing in the end.
+constexpr std::int64_t first_pause = 10'000'000;
+std::int64_t next_look(std::int64_t since, std::int64_t now);
+
+/// A thread's last act, with its state: what it has not raised is dropped. Not under Guard.
 void forget_mailbox(Interrupts& all);
 /// In a fork's child, before anything of Python's runs there: the interpreter is not to raise what
-/// it has been told for the parent. Async-signal-safe.
+/// it has been told for the parent. Async-signal-safe, without Guard.
 void forget_told();
-/// In a fork's child: all mailboxes but this thread's, and what was pending for that.
-void keep_own_mailbox(Interrupts& all);
-/// The interpreter's end, or the module's.
+/// The interpreter's end, or the module's. Not under Guard.
 void forget_mailboxes(Interrupts& all);
 
 }  // namespace underthread::python

@@ -1,0 +1,501 @@
+#include "interrupts/delivery.h"
+
+#include <underthread/lot/wait.h>
+
+#include <new>
+
+#include "interrupts/async_exception.h"
+#include "interrupts/guard.h"
+#include "interrupts/interrupts.h"
+#include "interrupts/limit.h"
+#include "interrupts/main_thread.h"
+#include "interrupts/start_failure.h"
+#include "interrupts/thread_nudge.h"
+#include "interrupts/timekeeper.h"
+#include "lot/thread_record.h"
+#include "os/futex.h"
+
+namespace underthread::python {
+namespace {
+
+/// Whether a limit outside of this one has been raised, and is on its way out of its block: another
+/// on top of it would hide it.
+bool is_outer_raised(const Mailbox& box, const TimeLimit& limit) {
+  for (const TimeLimit* each = box.blocks; each; each = each->next_block)
+    if (each != &limit && each->was_raised && each->begin <= limit.begin) return true;
+  return false;
+}
+
+/// Whether a Pending may be raised in its thread now.
+bool is_due(const Interrupts& all, const Mailbox& box, const Pending& pending) {
+  if (pending.kind == Kind::start_failure || box.held > 0) return false;
+  if (pending.limit && is_outer_raised(box, *pending.limit)) return false;
+  return !pending.frame || has_frame(all, box.ident, pending.frame);
+}
+
+/// Whether it may be raised wherever its thread comes to next, without another look. A generator
+/// may be suspended on the way there.
+bool is_due_anywhere(const Interrupts& all, const Mailbox& box, const Pending& pending) {
+  return !pending.frame && is_due(all, box, pending);
+}
+
+Pending* first_due(const Interrupts& all, const Mailbox& box) {
+  Pending* pending = box.first;
+  while (pending && !is_due(all, box, *pending)) pending = pending->next;
+  if (!pending || !pending->limit) return pending;
+  // Of limits that are over the outermost is raised.
+  for (Pending* each = pending->next; each; each = each->next)
+    if (each->limit && each->limit->begin < pending->limit->begin && is_due(all, box, *each))
+      pending = each;
+  return pending;
+}
+
+Pending* first_due_anywhere(const Interrupts& all, const Mailbox& box) {
+  Pending* pending = first_due(all, box);
+  if (!pending || !pending->frame) return pending;
+  pending = box.first;
+  while (pending && !is_due_anywhere(all, box, *pending)) pending = pending->next;
+  return pending;
+}
+
+/// What somebody else has told the interpreter to raise in that thread, to go first: null: nothing,
+/// or it cannot be had. Not under Guard.
+Pending* adopt(Interrupts& all, Ident ident) {
+  Interrupts& here = all;
+  PyObject* theirs = nullptr;
+  {
+    const Guard guard;
+    theirs = const_cast<PyObject*>(async_exception_of(here, ident));
+    const Mailbox* const box = find_mailbox(all, ident);
+    if (box && box->told && box->told->async_class->told == theirs) theirs = nullptr;
+    Py_XINCREF(theirs);
+  }
+  if (!theirs) return nullptr;
+  auto* const adopted = new (std::nothrow) Pending;
+  if (!adopted || !take_class(all, theirs, *adopted)) {
+    PyErr_Clear();
+    delete adopted;
+    Py_DECREF(theirs);
+    return nullptr;
+  }
+  adopted->kind = Kind::adopted;
+  adopted->exception = theirs;
+  return adopted;
+}
+
+/// Takes the reference.
+void raise_instance(PyObject* instance) {
+  PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(instance)), instance);
+  Py_DECREF(instance);
+}
+
+/// @return false: a Python error is set
+bool raise_and_drop(Interrupts& all, Pending* taken, const char* what) {
+  if (!taken) return true;
+  PyObject* const made = taken->limit                   ? limit_error(*taken->limit, what)
+                         : taken->kind == Kind::adopted ? PyObject_CallNoArgs(taken->exception)
+                                                        : Py_NewRef(taken->exception);
+  if (made && PyExceptionInstance_Check(made)) {
+    raise_instance(made);
+  } else if (made) {
+    PyErr_Format(PyExc_TypeError, "calling %R should have returned an instance of BaseException",
+                 taken->exception);
+    Py_DECREF(made);
+  }
+  drop(all, taken);
+  return false;
+}
+
+/// Takes the first that is due out of this thread's mailbox.
+Pending* take_first(Interrupts& all, Mailbox& box, Gone& gone) {
+  refresh(all, box, gone);
+  expire(all, box, os::now());
+  Pending* const taken = first_due(all, box);
+  if (!taken) return nullptr;
+  untell(all, box, gone);
+  box.remove(taken);
+  all.account.raised += taken->kind == Kind::sent;
+  if (taken->limit) taken->limit->was_raised = true;
+  tell(all, box);
+  return taken;
+}
+
+/// A start that has failed, and that this thread waits for: raised also while it holds interrupts
+/// off, since nothing else can end its wait. @return false: a Python error is set
+bool raise_failed_start(Interrupts& all) {
+  Pending* failed = nullptr;
+  {
+    const Guard guard;
+    Mailbox* const box = find_mailbox(all, get_ident());
+    failed = box ? box->first : nullptr;
+    while (failed && failed->kind != Kind::start_failure) failed = failed->next;
+    if (!failed) return true;
+    box->remove(failed);
+  }
+  const Start start = start_of(PyThreadState_Get(), failed->thread);
+  if (start == Start::waited_for) {
+    raise_start_failure(Py_XNewRef(failed->exception));
+    drop(all, failed);
+    return false;
+  }
+  if (start == Start::left) {
+    tell_start_failure(failed->thread, failed->exception);
+    drop(all, failed);
+    return true;
+  }
+  const Guard guard;
+  if (Mailbox* const box = find_mailbox(all, get_ident())) box->append(failed);
+  return true;
+}
+
+bool has_due(Interrupts& all) {
+  const Guard guard;
+  const Mailbox* const box = find_mailbox(all, get_ident());
+  return box && first_due(all, *box);
+}
+
+/// Tells this thread of the first that is due.
+void tell_own(Interrupts& all) {
+  Gone gone(all);
+  bool is_left_over = false;
+  {
+    const Guard guard;
+    Mailbox* const box = own_mailbox(all, gone);
+    if (!box) return;
+    refresh(all, *box, gone);
+    tell(all, *box);
+    is_left_over = plan_look(all, *box);
+  }
+  gone.drop_all();
+  if (is_left_over) call_timekeeper();
+}
+
+}  // namespace
+
+void refresh(Interrupts& all, Mailbox& box, Gone& gone) {
+  Pending* const told = box.told;
+  if (!told) return;
+#if UNDERTHREAD_HAS_GIL
+  const bool is_known = true;
+#else
+  // Another thread's state cannot be looked at. It is told once more: `tell`.
+  const bool is_known = box.ident == get_ident();
+#endif
+  if (!is_known || async_exception_of(all, box.ident) == told->async_class->told) return;
+  box.told = nullptr;
+  box.remove(told);
+  told->delivery = is_on_its_way(*told->async_class) ? Delivery::not_made : Delivery::overwritten;
+  all.account.overwritten += told->delivery == Delivery::overwritten && told->kind == Kind::sent;
+  gone.add(told);
+}
+
+bool has_left_over(const Interrupts& all, const Mailbox& box) {
+  if (all.is_ended || is_main(all, box.ident)) return false;
+  for (const Pending* each = box.first; each; each = each->next)
+    if (each != box.told && is_due_anywhere(all, box, *each)) return true;
+  return false;
+}
+
+bool plan_look(const Interrupts& all, Mailbox& box) {
+  if (!has_left_over(all, box)) {
+    box.look_at = lot::never;
+    return false;
+  }
+  if (box.look_at != lot::never) return false;
+  box.looked_for_since = os::now();
+  box.look_at = box.looked_for_since + first_pause;
+  return true;
+}
+
+bool tell(Interrupts& all, Mailbox& box) {
+  if (box.held > 0 || all.is_ended || is_main(all, box.ident)) return true;
+  Pending* const pending = box.told ? box.told : first_due_anywhere(all, box);
+  if (!pending || !pending->async_class) return true;
+#if UNDERTHREAD_HAS_GIL
+  if (box.told) return true;
+  // Somebody else's is raised first. `send` has adopted it; a limit is looked after again.
+  const PyObject* const there = async_exception_of(all, box.ident);
+  if (there && there != pending->async_class->told) return true;
+#endif
+  pending->delivery = Delivery::told;
+  box.told = pending;
+  if (PyThreadState_SetAsyncExc(box.ident, pending->async_class->told) > 0) return true;
+  pending->delivery = Delivery::queued;
+  box.told = nullptr;
+  return false;
+}
+
+void untell(Interrupts& all, Mailbox& box, Gone& gone) {
+  refresh(all, box, gone);
+  if (!box.told) return;
+  PyThreadState_SetAsyncExc(box.ident, nullptr);
+  box.told->delivery = Delivery::queued;
+  box.told = nullptr;
+}
+
+void fill(const Pending& pending) {
+  AsyncClass* const it = pending.async_class;
+  if (!it) return;
+  it->user = &pending;
+  it->kind = pending.kind;
+  it->exception = Py_XNewRef(pending.exception);
+  it->limit = pending.limit;
+}
+
+void wake(Ident ident) {
+  lot::ThreadRecord* const thread =
+      lot::find(ident, [](lot::ThreadRecord& record) { lot::interrupt(record); });
+  if (thread) nudge_thread(*thread);
+}
+
+bool send(Interrupts& all, Ident ident, PyObject* exception, lot::Callback<bool()> is_meant) {
+  const bool to_main = is_main(all, ident);
+  auto* const sent = new (std::nothrow) Pending;
+  if (!sent) {
+    PyErr_NoMemory();
+    return false;
+  }
+  sent->exception = Py_NewRef(exception);
+  if (!to_main && !take_class(all, exception, *sent)) {
+    drop(all, sent);
+    return false;
+  }
+  Pending* adopted = to_main ? nullptr : adopt(all, ident);
+
+  Gone gone(all);
+  bool is_accepted = false;
+  bool has_memory = true;
+  bool is_left_over = false;
+  // From here on to the end of the section no other thread has the GIL.
+  const bool is_there = is_meant() && has_thread(all, ident);
+  if (is_there) {
+    const Guard guard;
+    Mailbox* const box = all.is_ended ? nullptr : mailbox_of(all, ident, gone);
+    has_memory = box || all.is_ended;
+    if (box) {
+      refresh(all, *box, gone);
+      box->append(sent);
+      fill(*sent);
+      if (adopted && async_exception_of(all, ident) == adopted->exception) {
+        fill(*adopted);
+        // It takes the place of theirs in the interpreter, and is the same.
+        if (PyThreadState_SetAsyncExc(ident, adopted->async_class->told) > 0) {
+          adopted->next = box->first;
+          box->first = box->told = adopted;
+          adopted->delivery = Delivery::told;
+          adopted = nullptr;
+        }
+      }
+      is_accepted = tell(all, *box);
+      is_left_over = plan_look(all, *box);
+      if (!is_accepted) {
+        box->remove(sent);
+        delete_if_idle(all, box);
+      }
+      all.account.accepted += is_accepted;
+    }
+  }
+  gone.drop_all();
+  if (adopted) drop(all, adopted);
+  if (!is_accepted) {
+    drop(all, sent);
+    if (!has_memory) PyErr_NoMemory();
+    return false;
+  }
+  if (to_main)
+    tell_main_thread();
+  else
+    wake(ident);
+  if (is_left_over) call_timekeeper();
+  return true;
+}
+
+bool hold(Interrupts& all, bool& is_first) {
+  Gone gone(all);
+  Mailbox* box = nullptr;
+  {
+    const Guard guard;
+    box = mailbox_of(all, get_ident(), gone);
+    if (box) {
+      untell(all, *box, gone);
+      is_first = box->held++ == 0;
+    }
+  }
+  gone.drop_all();
+  if (!box) PyErr_NoMemory();
+  return box != nullptr;
+}
+
+bool release(Interrupts& all) {
+  Gone gone(all);
+  bool is_last = false;
+  {
+    const Guard guard;
+    Mailbox* const box = own_mailbox(all, gone);
+    if (!box || box->held == 0) return false;
+    is_last = --box->held == 0;
+    if (is_last) suspend(all, *box, gone);
+    delete_if_idle(all, box);
+  }
+  gone.drop_all();
+  return is_last;
+}
+
+bool release_for(Interrupts& all, Ident ident, std::uint32_t holder) {
+  Gone gone(all);
+  bool is_last = false;
+  bool is_left_over = false;
+  {
+    const Guard guard;
+    Mailbox* const box = find_mailbox(all, ident);
+    if (!box || box->held == 0 || (box->holder != 0 && box->holder != holder)) return false;
+    is_last = --box->held == 0;
+    if (is_last) {
+      suspend(all, *box, gone);
+      refresh(all, *box, gone);
+      tell(all, *box);
+      is_left_over = plan_look(all, *box);
+    }
+    delete_if_idle(all, box);
+  }
+  gone.drop_all();
+  if (is_last && is_main(all, ident))
+    tell_main_thread();
+  else if (is_last)
+    wake(ident);
+  if (is_left_over) call_timekeeper();
+  return is_last;
+}
+
+bool is_held(Interrupts& all) {
+  Gone gone(all);
+  bool is = false;
+  {
+    const Guard guard;
+    const Mailbox* const box = own_mailbox(all, gone);
+    is = box && box->held > 0;
+  }
+  gone.drop_all();
+  return is;
+}
+
+bool is_held_by(Interrupts& all, Ident ident, std::uint32_t holder) {
+  const Guard guard;
+  const Mailbox* const box = find_mailbox(all, ident);
+  return box && box->held > 0 && (box->holder == 0 || box->holder == holder);
+}
+
+bool raise_due(Interrupts& all, const char* what) {
+  if (what && !raise_failed_start(all)) return false;
+  Gone gone(all);
+  Pending* taken = nullptr;
+  bool is_left_over = false;
+  {
+    const Guard guard;
+    Mailbox* const box = own_mailbox(all, gone);
+    if (!box) return true;
+    taken = take_first(all, *box, gone);
+    is_left_over = plan_look(all, *box);
+    delete_if_idle(all, box);
+  }
+  gone.drop_all();
+  if (is_left_over) call_timekeeper();
+  // What is left is for the next check.
+  if (taken && is_main(all, get_ident()) && has_due(all)) tell_main_thread();
+  return raise_and_drop(all, taken, what);
+}
+
+bool send_start_failure(Interrupts& all, Ident ident, Pending& pending) {
+  Gone gone(all);
+  if (!is_starting(all, ident, pending.thread)) return false;
+  bool is_sent = false;
+  {
+    const Guard guard;
+    Mailbox* const box = all.is_ended ? nullptr : mailbox_of(all, ident, gone);
+    is_sent = box != nullptr;
+    if (box) box->append(&pending);
+  }
+  gone.drop_all();
+  if (is_sent) lot::find(ident, [](lot::ThreadRecord& record) { lot::interrupt(record); });
+  return is_sent;
+}
+
+bool take_made(Interrupts& all, AsyncClass& it, bool held_off) {
+  Gone gone(all);
+  bool is_left_over = false;
+  bool is_taken = false;
+  {
+    const Guard guard;
+    Mailbox* const box = own_mailbox(all, gone);
+    if (box && box->told && box->told->async_class == &it) {
+      Pending* const made = box->told;
+#if !UNDERTHREAD_HAS_GIL
+      // It may have been told once more meanwhile.
+      if (async_exception_of(all, box->ident) == it.told)
+        PyThreadState_SetAsyncExc(box->ident, nullptr);
+#endif
+      box->told = nullptr;
+      box->remove(made);
+      gone.add(made);
+      is_taken = true;
+      if (held_off) ++box->held;
+      tell(all, *box);
+      is_left_over = plan_look(all, *box);
+      delete_if_idle(all, box);
+    }
+  }
+  settle_thread_nudge();
+  gone.drop_all();
+  if (is_left_over) call_timekeeper();
+  return is_taken;
+}
+
+void end_making(Interrupts& all) {
+  if (release(all)) tell_own(all);
+}
+
+void keep_own_mailbox(Interrupts& all) {
+  Gone gone(all);
+  {
+    const Guard guard;
+    const Ident me = get_ident();
+    Mailbox* own = nullptr;
+    while (Mailbox* const box = all.mailboxes) {
+      all.mailboxes = box->next;
+      if (box->ident == me && !own) {
+        own = box;
+        continue;
+      }
+      empty(all, *box, gone);
+      delete box;
+    }
+    if (own) {
+      own->next = nullptr;
+      const lot::ThreadRecord* const record = lot::current();
+      own->holder = record ? record->holder : 0;
+      own->state_number = state_number(all, me);
+      all.mailboxes = own;
+      untell(all, *own, gone);
+      Pending* each = own->first;
+      own->first = nullptr;
+      own->look_at = lot::never;
+      while (each) {
+        Pending* const next = each->next;
+        if (each->kind == Kind::limit) {
+          // Its block goes on here as well, and its time is up.
+          each->limit->look_at = os::now();
+          own->add_limit(each->limit);
+        }
+        gone.add(each);
+        each = next;
+      }
+      for (TimeLimit* limit = own->blocks; limit; limit = limit->next_block)
+        limit->holder = own->holder;
+      delete_if_idle(all, own);
+    }
+    all.account = {};
+  }
+  gone.drop_all();
+}
+
+}  // namespace underthread::python
