@@ -273,6 +273,39 @@ class Interrupting(unittest.TestCase):
         )
         self.assertEqual(out, "[]\n")
 
+    def test_what_comes_while_the_block_closes_is_raised_when_that_is_done(self):
+        out = run(
+            """
+        import threading
+        from interruptible import Interruptible
+        class Stop(BaseException): pass
+        ended, ready, sent = threading.Event(), threading.Event(), threading.Event()
+        class Lock:
+            inner = threading.Lock()
+            def __enter__(self):
+                if threading.current_thread() is worker and ended.is_set():
+                    ready.set()
+                    sent.wait()
+                    print("closes")
+                self.inner.acquire()
+            def __exit__(self, *_): self.inner.release()
+        block = Interruptible()
+        block._lock = Lock()
+        def work():
+            try: block.run(ended.set)
+            except Stop: print("raised")
+        worker = threading.Thread(target=work)
+        worker.start()
+        ready.wait()
+        print(block.interrupt(Stop), flush=True)
+        sent.set()
+        worker.join()
+        print(Lock.inner.locked())
+        """,
+            "interruptible.py",
+        )
+        self.assertEqual(out, "True\ncloses\nraised\nFalse\n")
+
     def test_what_is_sent_before_the_block_is_raised_at_its_start(self):
         out = run(
             """
