@@ -74,7 +74,9 @@ bool take(int signum) noexcept {
 int Nudge::claim(int number, void (*nudged)()) noexcept {
   add(nudged);
   int signum = claimed.load(std::memory_order_relaxed);
-  if (signum != 0 && (number == 0 || number == signum) && is_ours(signum)) return signum;
+  // The one before, where that is ours, or SIGURG is default again as `let_go` has left it.
+  const bool may_stay = signum != 0 && (number == 0 || number == signum);
+  if (may_stay && (signum == SIGURG || is_ours(signum)) && take(signum)) return signum;
   if (number != 0) {
     signum = take(number) ? number : 0;
   } else {

@@ -9,7 +9,6 @@
 #include "cpython/gil.h"
 #include "interrupts/interrupts.h"
 #include "interrupts/main_thread.h"
-#include "interrupts/reserved_signal.h"
 #include "interrupts/signal_fronts.h"
 #include "latch.h"
 #include "lot/thread_record.h"
@@ -207,13 +206,13 @@ int learn_main(void*) {
   return 0;
 }
 
-/// In the main thread, which has started a thread: others may interrupt it, or take its signals,
-/// from now on.
+/// In the main thread, which is about to start a thread: others may interrupt it, or take its
+/// signals, from then on. Before the start: until that returns its caller takes what a handler
+/// raises for a start that has failed, and the new thread may send a signal at once.
 void share_signals(const ModuleState& state) {
   if (!state.interrupts || !runs_handlers_here()) return;
   if (!state.interrupts->hears_of_forks) Py_AddPendingCall(learn_main, nullptr);
   put_fronts();
-  restore_reserved_action();
 }
 
 /// Starts a thread that calls `function`. False: a Python error is set.
@@ -255,10 +254,8 @@ bool start(PyObject* module, PyObject* function, PyObject* positional, PyObject*
     give_up(handle);
     return false;
   }
-  if (begin_with_state(state, *start, ident, [&] { begin(start, run, ident); })) {
-    share_signals(state);
-    return true;
-  }
+  share_signals(state);
+  if (begin_with_state(state, *start, ident, [&] { begin(start, run, ident); })) return true;
   drop(start);
   give_up(handle);
   return false;
