@@ -281,6 +281,32 @@ class NothingIsTouched(unittest.TestCase):
         )
         self.assertEqual(sorted(out.split()), ["SIGUSR1", "SIGUSR1", "handled", "handled"])
 
+    @unittest.skipIf(sys.version_info < (3, 10), "interrupt_main takes no number there")
+    def test_a_nudge_is_not_taken_by_one_of_many_sigwaits_at_one_place(self):
+        # Where a thread was seen in another call it is not looked at again.
+        out = run(
+            """
+            import os, signal, threading, time, _thread
+            signal.signal(signal.SIGTERM, lambda s, f: None)
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGURG})
+            done, taken = threading.Event(), set()
+            def work():
+                while not done.is_set():
+                    _thread.interrupt_main(signal.SIGTERM)
+                    time.sleep(0.0002)
+            thread = threading.Thread(target=work)
+            thread.start()
+            end = time.monotonic() + 1
+            while time.monotonic() < end:
+                taken.add(signal.sigtimedwait({signal.SIGURG}, 0.0005))
+                time.sleep(0.0005)
+            done.set()
+            thread.join()
+            print(taken)
+            """
+        )
+        self.assertEqual(out, "{None}\n")
+
 
 if __name__ == "__main__":
     unittest.main()

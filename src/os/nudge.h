@@ -56,6 +56,11 @@ class Nudge {
   /// `close`, and gives the system its timer back.
   void put_away() noexcept;
 
+  /// In a thread that blocks the signal: takes the nudges that wait there, before somebody takes
+  /// one for a signal that was sent to the program. What others have sent stays. Where the signal
+  /// is not blocked, does nothing.
+  static void discard(int signum) noexcept;
+
   /// Nudges a thread of this process, by the kernel's number, once. Async-signal-safe.
   static void send_once(std::uint64_t native_id, int signum) noexcept;
 

@@ -11,6 +11,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "os/signal_mask.h"
+
 namespace underthread::os {
 namespace {
 
@@ -28,6 +30,9 @@ constinit std::array<std::atomic<void (*)()>, 4> nudged_functions{};
 constinit std::atomic<int> claimed{0};
 // All that have been aimed. release when one is put in front, acquire where they are gone through.
 constinit std::atomic<Nudge*> nudges{nullptr};
+
+/// A nudge's signal has this address with it, by which it is told from all others.
+constinit char mark = 0;
 
 void on_nudge(int) {
   const int saved = errno;
@@ -144,6 +149,7 @@ bool Nudge::make_timer() noexcept {
   struct sigevent event = {};
   event.sigev_notify = SIGEV_THREAD_ID;
   event.sigev_signo = signum_.load(std::memory_order_relaxed);
+  event.sigev_value.sival_ptr = &mark;
   event._sigev_un._tid = static_cast<pid_t>(native_id_.load(std::memory_order_relaxed));
   // The system's own call, since the C library's allocates, and this may be in a signal handler.
   int timer = -1;
@@ -210,7 +216,35 @@ void Nudge::pause_and_nudge() noexcept {
 }
 
 void Nudge::send_once(std::uint64_t native_id, int signum) noexcept {
-  syscall(SYS_tgkill, getpid(), static_cast<pid_t>(native_id), signum);
+  siginfo_t info = {};
+  info.si_signo = signum;
+  info.si_code = SI_QUEUE;
+  info.si_pid = getpid();
+  info.si_uid = getuid();
+  info.si_value.sival_ptr = &mark;
+  // Where the system has no room to queue it, a plain one needs none.
+  if (syscall(SYS_rt_tgsigqueueinfo, info.si_pid, static_cast<pid_t>(native_id), signum, &info) !=
+      0)
+    syscall(SYS_tgkill, info.si_pid, static_cast<pid_t>(native_id), signum);
+}
+
+void Nudge::discard(int signum) noexcept {
+  if (signum == 0 || !this_thread_blocks(signum)) return;
+  const int saved = errno;
+  sigset_t only;
+  sigemptyset(&only);
+  sigaddset(&only, signum);
+  const struct timespec now = {};
+  siginfo_t info;
+  while (sigtimedwait(&only, &info, &now) == signum) {
+    if ((info.si_code == SI_QUEUE || info.si_code == SI_TIMER) && info.si_value.sival_ptr == &mark)
+      continue;
+    // A standard signal waits once: it is sent again as it was.
+    syscall(SYS_rt_tgsigqueueinfo, getpid(), static_cast<pid_t>(syscall(SYS_gettid)), signum,
+            &info);
+    break;
+  }
+  errno = saved;
 }
 
 void Nudge::begin() noexcept {

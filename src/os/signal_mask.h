@@ -6,18 +6,19 @@
 
 namespace underthread::os {
 
-/// Whether a thread of this process is in `sigwait` or its like at this moment, and would take the
-/// signal there; by the kernel's number of the thread. False also where the system does not tell
-/// (no /proc). Async-signal-safe; keeps errno.
-bool thread_waits_for(std::uint64_t native_id, int signum) noexcept;
+enum class WaitsFor : std::uint8_t {
+  the_signal,    ///< in `sigwait` or its like: the thread would take it there
+  another_call,  ///< in a system call, which is neither that nor the wait for a lock
+  a_lock,
+  nothing,  ///< it runs, and may be on its way into a system call
+  unknown,  ///< the system does not tell (no /proc)
+};
+/// What a thread of this process, by the kernel's number, waits for at this moment. One that runs
+/// is looked at that often. Async-signal-safe; keeps errno.
+WaitsFor waits_for(std::uint64_t native_id, int signum, int looks) noexcept;
 
 /// Whether the calling thread blocks the signal.
 bool this_thread_blocks(int signum) noexcept;
-
-/// In a thread that blocks the signal: takes those that this process has sent to the thread itself,
-/// or a timer of its, and that nobody has taken. What others have sent stays. Where the signal is
-/// not blocked, does nothing.
-void discard_own_signal(int signum) noexcept;
 
 /// The calling thread blocks all signals while this exists, and threads that it starts meanwhile
 /// block them from their first moment: a thread that the program knows nothing of takes none of its

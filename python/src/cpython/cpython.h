@@ -230,6 +230,27 @@ inline bool has_frame(PyThreadState* state, PyObject* frame) {
   return each != nullptr;
 }
 
+/// The code that a thread of this interpreter runs, a reference, and how far it is in that. Null:
+/// it runs none. With the GIL: so the thread is in the call that it makes there.
+inline PyObject* code_of(PyThreadState* state, int& instruction) {
+#if PY_VERSION_HEX >= 0x030B0000 && PY_VERSION_HEX < 0x030C0000
+  const int was_on = PyGC_Disable();  // as above
+#endif
+  PyFrameObject* const frame = PyThreadState_GetFrame(state);
+#if PY_VERSION_HEX >= 0x030B0000 && PY_VERSION_HEX < 0x030C0000
+  if (was_on) PyGC_Enable();
+#endif
+  if (!frame) return nullptr;
+#if PY_VERSION_HEX >= 0x030B0000
+  instruction = PyFrame_GetLasti(frame);
+#else
+  instruction = frame->f_lasti;
+#endif
+  PyCodeObject* const code = PyFrame_GetCode(frame);
+  Py_DECREF(frame);
+  return reinterpret_cast<PyObject*>(code);
+}
+
 /// `base.__subclasses__()` does not show `type`, where that matters: from 3.12 on `base` is
 /// BaseException, which has others that programs do not know.
 inline void hide_from_subclasses([[maybe_unused]] PyObject* base, [[maybe_unused]] PyObject* type) {

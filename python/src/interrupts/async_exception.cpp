@@ -248,6 +248,11 @@ bool has_frame(const Interrupts& all, Ident ident, PyObject* frame) {
   return state && has_frame(state, frame);
 }
 
+PyObject* code_of(const Interrupts& all, Ident ident, int& instruction) {
+  PyThreadState* const state = state_of_thread(all, ident);
+  return state ? code_of(state, instruction) : nullptr;
+}
+
 #if UNDERTHREAD_HAS_GIL
 
 bool is_starting(const Interrupts& all, Ident ident, PyObject* thread) {

@@ -70,6 +70,10 @@ bool has_thread(const Interrupts& all, Ident ident);
 /// thread.
 bool has_frame(const Interrupts& all, Ident ident, PyObject* frame);
 
+/// The code that the thread of that ident runs, a reference, and how far it is in that. Null: none.
+/// Without a GIL: null for another thread.
+PyObject* code_of(const Interrupts& all, Ident ident, int& instruction);
+
 /// Whether the thread of that ident is in `thread.start()`. Without a GIL: true.
 bool is_starting(const Interrupts& all, Ident ident, PyObject* thread);
 

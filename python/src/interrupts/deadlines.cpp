@@ -122,7 +122,7 @@ std::int64_t expire_limits(Interrupts& all, std::int64_t now) {
     }
     gone.drop_all();
     if (told == 0) break;
-    if (!is_main(all, told)) wake(told);
+    if (!is_main(all, told)) wake(all, told);
   }
   if (is_mains) tell_main_thread();
   const Guard guard;

@@ -242,10 +242,10 @@ void fill(const Pending& pending) {
   it->limit = pending.limit;
 }
 
-void wake(Ident ident) {
+void wake(Interrupts& all, Ident ident) {
   lot::ThreadRecord* const thread =
       lot::find(ident, [](lot::ThreadRecord& record) { lot::interrupt(record); });
-  if (thread) nudge_thread(*thread);
+  if (thread) nudge_thread(all, ident, *thread);
 }
 
 bool send(Interrupts& all, Ident ident, PyObject* exception, lot::Callback<bool()> is_meant) {
@@ -305,7 +305,7 @@ bool send(Interrupts& all, Ident ident, PyObject* exception, lot::Callback<bool(
   if (to_main)
     tell_main_thread();
   else
-    wake(ident);
+    wake(all, ident);
   if (is_left_over) call_timekeeper();
   return true;
 }
@@ -362,7 +362,7 @@ bool release_for(Interrupts& all, Ident ident, std::uint32_t holder) {
   if (is_last && is_main(all, ident))
     tell_main_thread();
   else if (is_last)
-    wake(ident);
+    wake(all, ident);
   if (is_left_over) call_timekeeper();
   return is_last;
 }

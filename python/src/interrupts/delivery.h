@@ -74,6 +74,6 @@ void fill(const Pending& pending);
 
 /// Ends the thread's wait, if it is in one of ours, or its system call, if the interpreter would
 /// raise there. Not under Guard.
-void wake(Ident ident);
+void wake(Interrupts& all, Ident ident);
 
 }  // namespace underthread::python

@@ -130,6 +130,7 @@ int visit_interrupts(const ModuleState& state, visitproc visit, void* arg) {
   Py_VISIT(all->hold_type);
   Py_VISIT(all->limit_type);
   Py_VISIT(all->getsignal);
+  if (const int stop = visit_code_places(all->places, visit, arg)) return stop;
   return visit_async_classes(all->classes, visit, arg);
 }
 
@@ -196,6 +197,7 @@ void forget_at_end(Interrupts& all) {
     set_main_interrupts(nullptr);
   }
   forget_mailboxes(all);
+  forget_code_places(all.places);
 }
 
 PyObject* account(PyObject* module, PyObject*) {

@@ -7,6 +7,7 @@
 //   deadlines           the time limits in force in a mailbox, and what is sent when they are over
 //   async_exception     how a thread other than the main one is told: PyThreadState_SetAsyncExc
 //   main_thread         who the main thread is, and how it is told and woken
+//   signal_wait         who is not nudged, since it would take the nudge for a signal of its own
 //   reserved_signal     the number that tells it, also in system calls
 //   signal_fronts       noting signals, in front of the C handlers that are in force
 //   timekeeper          who looks when a time limit is over
@@ -23,6 +24,7 @@
 #include "interrupts/deadlines.h"
 #include "interrupts/delivery.h"
 #include "interrupts/mailbox.h"
+#include "interrupts/signal_wait.h"
 #include "state/module_state.h"
 
 namespace underthread::python {
@@ -36,6 +38,7 @@ struct Interrupts {
   // With the GIL, or in the thread that makes it.
   bool hears_of_forks;  ///< the interpreter calls us around `os.fork`
   bool hears_of_end;    ///< and at its end, by `atexit`
+  CodePlaces places;
   PyObject* getsignal;  ///< `_signal.getsignal`, in the main interpreter; null: not asked for yet
 
   // Guarded by Guard, from here on.

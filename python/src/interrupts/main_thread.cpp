@@ -12,6 +12,7 @@
 #include "interrupts/guard.h"
 #include "interrupts/interrupts.h"
 #include "interrupts/reserved_signal.h"
+#include "interrupts/signal_wait.h"
 #include "lot/fork.h"
 #include "os/futex.h"
 #include "os/native_thread.h"
@@ -111,7 +112,7 @@ void forget_parents() {
 void put_nudge_away() {
   nudge.put_away();
   // Blocked, a nudge would wait for somebody to take it for another's.
-  if (const int signum = nudge.signum()) os::discard_own_signal(signum);
+  os::Nudge::discard(nudge.signum());
   if (alarm_at.load(std::memory_order_relaxed) == lot::never) os::Nudge::let_go();
 }
 
@@ -120,11 +121,14 @@ void put_nudge_away() {
 void nudge_main_thread(bool once) {
   const std::uint64_t native_id = main_native_id.load(std::memory_order_relaxed);
   if (native_id == 0 || !may_use_signals()) return;
+  const bool is_here =
+      interrupts_of_main && PyInterpreterState_Get() == interrupts_of_main->interpreter;
+  SignalWait signal_wait(is_here ? interrupts_of_main : nullptr, main_ident());
   const lot::Locked locked(lot::settings);
   // It may have looked by now, and put everything away.
   if (!once && !is_awaited()) return;
   const int signum = claim_nudge(nudged);
-  if (signum == 0 || os::thread_waits_for(native_id, signum)) return;
+  if (signum == 0 || signal_wait.is_for(native_id, signum)) return;
   if (once) return os::Nudge::send_once(native_id, signum);
   nudge.aim_without_timer(native_id, signum);
   nudge.open();
@@ -446,7 +450,7 @@ void signal_was_handled() {
   if (wake_main_thread() || native_id == 0 || os::thread_native_id() == native_id) return;
   // The main thread may be in a system call, which no signal is going to end.
   const int signum = may_use_signals() ? claim_nudge(nudged) : 0;
-  if (signum != 0 && !os::thread_waits_for(native_id, signum)) {
+  if (signum != 0 && os::waits_for(native_id, signum, 1) != os::WaitsFor::the_signal) {
     nudge_is_left.store(true, std::memory_order_relaxed);
     os::Nudge::send_once(native_id, signum);
   }

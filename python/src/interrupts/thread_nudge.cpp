@@ -3,6 +3,7 @@
 #include <new>
 
 #include "interrupts/main_thread.h"
+#include "interrupts/signal_wait.h"
 #include "lot/fork.h"
 #include "os/nudge.h"
 #include "os/signal_mask.h"
@@ -39,9 +40,10 @@ void nudged() {
 
 }  // namespace
 
-void nudge_thread(lot::ThreadRecord& thread) {
+void nudge_thread(Interrupts& all, Ident ident, lot::ThreadRecord& thread) {
   if (!system_calls_raise_in_any_thread || !interrupts_are_prompt() || !may_use_signals()) return;
   const std::uint64_t native_id = thread.native_id.load(std::memory_order_relaxed);
+  SignalWait signal_wait(&all, ident);
   const lot::Locked locked(lot::settings);
   os::Nudge* nudge = thread.nudge.load(std::memory_order_relaxed);
   if (!nudge) {
@@ -50,8 +52,7 @@ void nudge_thread(lot::ThreadRecord& thread) {
     thread.nudge.store(nudge, std::memory_order_release);
   }
   const int signum = claim_nudge(nudged);
-  // A `sigwait` of the program's could take it.
-  if (signum == 0 || os::thread_waits_for(native_id, signum)) return;
+  if (signum == 0 || signal_wait.is_for(native_id, signum)) return;
   nudge->aim(native_id, signum);
   nudge->open();
   // In a wait of ours it has been woken; it is nudged if that was just over.
@@ -69,7 +70,7 @@ void settle_thread_nudge() {
   } else {
     const lot::Locked locked(lot::settings);
     nudge->put_away();
-    os::discard_own_signal(nudge->signum());
+    os::Nudge::discard(nudge->signum());
   }
 }
 

@@ -4,14 +4,19 @@
 // would be in vain.
 #pragma once
 
+#include <underthread/ident.h>
+
 #include "cpython/cpython.h"
 #include "lot/thread_record.h"
 
 namespace underthread::python {
 
+struct Interrupts;
+
 /// After the interpreter has been told of an exception for that thread, which is not the main one.
-/// With the GIL, or under InboxGuard. Without memory or timers: nothing, or one nudge.
-void nudge_thread(lot::ThreadRecord& thread);
+/// With the GIL, and no lock. Without memory or timers: nothing, or one nudge. `thread` is the
+/// record of the thread of that ident.
+void nudge_thread(Interrupts& all, Ident ident, lot::ThreadRecord& thread);
 
 /// In the thread itself: it raises what it was nudged for. It is nudged on if the interpreter has
 /// been told of another.
