@@ -24,8 +24,9 @@ void detach_thread(std::uintptr_t ident);
 std::uintptr_t thread_ident() noexcept;
 /// The kernel's number of the calling thread, asked anew.
 std::uint64_t thread_native_id() noexcept;
-/// The number of this process, which is its first thread's too.
-std::uint64_t process_id() noexcept;
+/// The kernel's number of a thread of this process that has not ended, by its pthread_t. 0: the
+/// system does not tell.
+std::uint64_t native_id_of(std::uintptr_t ident) noexcept;
 /// True in the thread that ran main; in the child of a fork, in the one that forked.
 bool is_first_thread() noexcept;
 

@@ -22,8 +22,9 @@ class Nudge {
   /// `nudged` is called in the handler, in whatever thread that runs, and so are those of earlier
   /// claims, in their order: each is to find out whether it is meant, and must be
   /// async-signal-safe. Room for four.
+  /// @param but  not this one; 0: any
   /// @return the number; 0: the program uses the one that was asked for, or all that may be taken
-  static int claim(int number, void (*nudged)()) noexcept;
+  static int claim(int number, void (*nudged)(), int but = 0) noexcept;
 
   /// Gives SIGURG its default action back, where `claim` has taken it and nobody has installed
   /// another action since: by default the system ignores it, so one that is still on its way does

@@ -76,7 +76,7 @@ bool take(int signum) noexcept {
 
 }  // namespace
 
-int Nudge::claim(int number, void (*nudged)()) noexcept {
+int Nudge::claim(int number, void (*nudged)(), int but) noexcept {
   add(nudged);
   int signum = claimed.load(std::memory_order_relaxed);
   // The one before, where that is ours, or SIGURG is default again as `let_go` has left it.
@@ -87,7 +87,7 @@ int Nudge::claim(int number, void (*nudged)()) noexcept {
   } else {
     signum = take(SIGURG) ? SIGURG : 0;
     for (int other = SIGRTMAX - 1; signum == 0 && other > SIGRTMIN; --other)
-      if (take(other)) signum = other;
+      if (other != but && take(other)) signum = other;
   }
   claimed.store(signum, std::memory_order_relaxed);
   return signum;

@@ -21,7 +21,7 @@ std::uint32_t this_process() {
 
 /// Around `os.fork`, in the thread that forks, with the GIL.
 PyObject* before_fork(PyObject*, PyObject*) {
-  stop_timekeeper();
+  stop_timekeeper_for_fork();
   Py_RETURN_NONE;
 }
 
@@ -190,8 +190,11 @@ void forget_at_end(Interrupts& all) {
   }
   await_timekeeper(all);
   remove_from_timekeeper(all);
-  if (all.interpreter == PyInterpreterState_Main()) {
-    stop_timekeeper();
+  const bool is_main = all.interpreter == PyInterpreterState_Main();
+  if (is_main || timekeeper_is_idle()) stop_timekeeper();
+  if (is_main) {
+    end_hold_of_python_signals();
+    give_back_reserved_signal();
     forget_main_thread();
     Py_CLEAR(all.getsignal);
     set_main_interrupts(nullptr);

@@ -212,9 +212,8 @@ std::uint64_t find_native_id(Ident ident) {
   lot::find(ident, [&](lot::ThreadRecord& record) {
     found = record.native_id.load(std::memory_order_relaxed);
   });
-  // Where it has never come to us: it is the process's first thread, but in a host that has started
-  // the interpreter in another.
-  return found != 0 ? found : os::process_id();
+  // Where it has never come to us.
+  return found != 0 ? found : os::native_id_of(ident);
 }
 
 /// What a switch in the environment says. @return false: none of the words
@@ -329,7 +328,7 @@ bool may_use_signals() {
 }
 
 int claim_nudge(void (*nudged)()) {
-  return os::Nudge::claim(wanted_signal.load(std::memory_order_relaxed), nudged);
+  return os::Nudge::claim(wanted_signal.load(std::memory_order_relaxed), nudged, reserved_signal());
 }
 
 lot::ThreadRecord* begin_wait(lot::ThreadRecord& me) {
@@ -466,6 +465,9 @@ void forget_main_thread() {
   call_is_pending.store(false, std::memory_order_seq_cst);
   main_native_id.store(0, std::memory_order_relaxed);
   known_main_ident.store(0, std::memory_order_relaxed);
+  alarm_is_held.store(false, std::memory_order_relaxed);
+  // The next one reads the environment anew.
+  is_prepared = false;
 }
 
 }  // namespace underthread::python

@@ -105,6 +105,23 @@ void restore_reserved_action() {
     os::set_signal_action(signum, os::SignalAction::system_default, nullptr);
 }
 
+int reserved_signal() {
+  return reserved.load(std::memory_order_acquire);
+}
+
+void give_back_reserved_signal() {
+  const int signum = reserved.exchange(0, std::memory_order_acq_rel);
+  if (!is_ours(signum) || !runs_handlers_here()) return;
+  PyObject* const signal = PyImport_ImportModule("_signal");
+  // Handlers that are due run first, and may raise.
+  PyObject* const before =
+      signal ? PyObject_CallMethod(signal, "signal", "ii", signum, 0) : nullptr;
+  if (!before) PyErr_WriteUnraisable(nullptr);
+  Py_XDECREF(before);
+  Py_XDECREF(signal);
+  os::set_signal_action(signum, os::SignalAction::system_default, nullptr);
+}
+
 void trip_main_thread() {
   const int signum = reserved.load(std::memory_order_acquire);
   if (is_ours(signum))

@@ -24,6 +24,12 @@ bool is_reserved(PyObject* handler);
 /// interpreter's C handler. Makes it the default again.
 void restore_reserved_action();
 
+/// The number; 0: none.
+int reserved_signal();
+
+/// The interpreter ends: Python's table, and the action, are as if there had been none.
+void give_back_reserved_signal();
+
 /// Has the main thread run `raise_in_main_thread` at its next check. Any thread of the main
 /// interpreter, with the GIL.
 void trip_main_thread();

@@ -29,7 +29,8 @@ void interrupt([[maybe_unused]] int signum) {
 /// `_signal.getsignal`, borrowed; null: it cannot be had.
 PyObject* getsignal() {
   Interrupts* const all = main_interrupts();
-  if (!all || PyInterpreterState_Get() != all->interpreter) return nullptr;
+  // To import it is to take SIGINT.
+  if (!all || PyInterpreterState_Get() != all->interpreter || !may_use_signals()) return nullptr;
   if (all->getsignal) return all->getsignal;
   PyObject* const signal = PyImport_ImportModule("_signal");
   all->getsignal = signal ? PyObject_GetAttrString(signal, "getsignal") : nullptr;
@@ -130,6 +131,10 @@ void release_signals_of_main_thread() {
   // Its alarm is set anew when it comes by.
   let_alarm_ring();
   tell_main_thread();
+}
+
+void end_hold_of_python_signals() {
+  if (is_holding.load(std::memory_order_seq_cst)) hand_over();
 }
 
 void forget_held_signals(bool holds) {

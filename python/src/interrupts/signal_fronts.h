@@ -27,6 +27,9 @@ bool release_python_signals();
 /// The same in another thread, on behalf of the main one, where the handlers run.
 void release_signals_of_main_thread();
 
+/// The interpreter ends, in a block that is never left.
+void end_hold_of_python_signals();
+
 /// In the child of a fork: what has come is the parent's. `holds`: the thread that forked goes on
 /// holding signals off. Async-signal-safe.
 void forget_held_signals(bool holds);

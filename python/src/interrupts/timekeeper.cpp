@@ -215,11 +215,20 @@ bool has_ended(Thread*& handle) {
 
 }  // namespace
 
-void stop_timekeeper() {
+bool timekeeper_is_idle() {
+  const Guard guard;
+  return !interpreters;
+}
+
+void stop_timekeeper_for_fork() {
   {
     const Guard guard;
     ++forks_under_way;
   }
+  stop_timekeeper();
+}
+
+void stop_timekeeper() {
   // Another thread may be stopping it, or starting it, at the same time.
   lot::ThreadRecord* const me = lot::current();
   for (;;) {

@@ -30,8 +30,12 @@ void remove_from_timekeeper(Interrupts& all);
 /// Waits, without the GIL, until it is not attached to this interpreter. `is_ended` is set.
 void await_timekeeper(Interrupts& all);
 
-/// Before a fork, with the GIL: ends it, and waits for that without the GIL.
+/// With the GIL: ends it, and waits for that without the GIL. The next limit starts it again.
 void stop_timekeeper();
+/// Whether it knows no interpreter any more.
+bool timekeeper_is_idle();
+/// Before a fork: that, and it is not started until the fork is over.
+void stop_timekeeper_for_fork();
 /// In the parent, after it: it goes on if there is a limit that it is to look after.
 void restart_timekeeper();
 /// In the child of a fork: it is not there. Async-signal-safe.
