@@ -41,7 +41,7 @@ struct AsyncClass {
 
 struct AsyncClasses {
   PyTypeObject* type;
-  std::array<PyObject*, 8> kept;  ///< classes, references; null: none yet
+  std::array<PyObject*, 32> kept;  ///< classes, references; null: none yet
   unsigned next;                  ///< to be replaced
 };
 
