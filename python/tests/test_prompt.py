@@ -471,7 +471,7 @@ class Prompt(unittest.TestCase):
         # SIGURG, whose action is the default one again; a real-time signal would end the process.
         self.assertEqual(self.nudges(), ([], ""))
         self.assertEqual(self.nudges(UNDERTHREAD_NUDGE="50"), ([50], ""))
-        for wrong in ("0", "-1", "66", "1x", "URG"):
+        for wrong in ("0", "-1", "66", "1x", "URG", "9", "11", "19", "32"):
             with self.subTest(wrong):
                 numbers, err = self.nudges(UNDERTHREAD_NUDGE=wrong)
                 self.assertEqual(numbers, [])

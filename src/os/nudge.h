@@ -32,7 +32,8 @@ class Nudge {
   /// sees to it that nobody claims one meanwhile, and that no nudge is open.
   static void let_go() noexcept;
 
-  /// What UNDERTHREAD_NUDGE in the environment says; 0: nothing; -1: what is no signal's number.
+  /// What UNDERTHREAD_NUDGE in the environment says; 0: nothing; -1: what is no signal's number,
+  /// or that of one that cannot be used.
   static int number_wanted() noexcept;
 
   /// In the child of a fork: it has none of the timers, and nobody is nudged who was in the parent.

@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "os/signal_front.h"
 #include "os/signal_mask.h"
 
 namespace underthread::os {
@@ -110,7 +111,9 @@ int Nudge::number_wanted() noexcept {
   if (!text || !*text) return 0;
   char* end = nullptr;
   const long number = std::strtol(text, &end, 10);
-  return *end || number < 1 || number >= NSIG ? -1 : static_cast<int>(number);
+  if (*end || number < 1 || number >= NSIG) return -1;
+  const bool may_be_sent = (signals_with_fronts() >> (number - 1) & 1) != 0;
+  return may_be_sent ? static_cast<int>(number) : -1;
 }
 
 void Nudge::forget_all() noexcept {

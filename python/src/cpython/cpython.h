@@ -210,16 +210,82 @@ inline void await_thread_list() {
 }
 #endif
 
+/// The frame that this thread runs, to be compared.
+inline const void* running_frame() {
+#if PY_VERSION_HEX >= 0x030D0000
+  return PyThreadState_Get()->current_frame;
+#elif PY_VERSION_HEX >= 0x030B0000
+  return PyThreadState_Get()->cframe->current_frame;
+#else
+  return PyThreadState_Get()->frame;
+#endif
+}
+
+/// What an exception that is told makes all threads look for it is one flag of the interpreter,
+/// which stays where that is withdrawn: until somebody is told of another, and raises it.
+constexpr bool async_flag_stays = PY_VERSION_HEX < 0x030D0000;
+
+#if PY_VERSION_HEX < 0x030D0000
+/// No trace or profile function sees what runs in this thread while it exists.
+class NoTracing {
+ public:
+  explicit NoTracing(PyThreadState* state) : state_(state) {
+#if PY_VERSION_HEX >= 0x030B0000
+    PyThreadState_EnterTracing(state_);
+#elif PY_VERSION_HEX >= 0x030A0000
+    was_on_ = state_->cframe->use_tracing;
+    state_->cframe->use_tracing = 0;
+#else
+    was_on_ = state_->use_tracing;
+    state_->use_tracing = 0;
+#endif
+  }
+  ~NoTracing() {
+#if PY_VERSION_HEX >= 0x030B0000
+    PyThreadState_LeaveTracing(state_);
+#elif PY_VERSION_HEX >= 0x030A0000
+    state_->cframe->use_tracing = was_on_;
+#else
+    state_->use_tracing = was_on_;
+#endif
+  }
+  NoTracing(const NoTracing&) = delete;
+  NoTracing& operator=(const NoTracing&) = delete;
+
+ private:
+  PyThreadState* state_;
+#if PY_VERSION_HEX < 0x030B0000
+  int was_on_ = 0;
+#endif
+};
+#endif
+
+/// The flags of the code that a frame runs (CO_COROUTINE and others).
+inline int code_flags_of(PyFrameObject* frame) {
+  PyCodeObject* const code = PyFrame_GetCode(frame);
+  const int flags = code->co_flags;
+  Py_DECREF(code);
+  return flags;
+}
+constexpr int coroutine_flags = CO_COROUTINE | CO_ITERABLE_COROUTINE | CO_ASYNC_GENERATOR;
+constexpr int suspendable_flags = coroutine_flags | CO_GENERATOR;
+
 /// Whether a frame is on the stack of a thread state, whose thread does not run meanwhile or is
-/// this one. Runs no Python code.
+/// this one. Not where it is a coroutine's, and another coroutine runs on top of it that it does
+/// not await, as the first step of an eager task. Runs no Python code.
 inline bool has_frame(PyThreadState* state, PyObject* frame) {
   // 3.11 makes frame objects where they are asked for, and may collect garbage then.
 #if PY_VERSION_HEX >= 0x030B0000 && PY_VERSION_HEX < 0x030C0000
   const int was_on = PyGC_Disable();
 #endif
+  const bool is_coroutine =
+      (code_flags_of(reinterpret_cast<PyFrameObject*>(frame)) & coroutine_flags) != 0;
   PyFrameObject* each = PyThreadState_GetFrame(state);
   while (each && reinterpret_cast<PyObject*>(each) != frame) {
-    PyFrameObject* const back = PyFrame_GetBack(each);
+    PyFrameObject* back = PyFrame_GetBack(each);
+    if (back && is_coroutine && (code_flags_of(each) & coroutine_flags) != 0 &&
+        (code_flags_of(back) & suspendable_flags) == 0)
+      Py_CLEAR(back);
     Py_DECREF(each);
     each = back;
   }

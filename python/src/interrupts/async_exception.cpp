@@ -253,6 +253,47 @@ PyObject* code_of(const Interrupts& all, Ident ident, int& instruction) {
   return state ? code_of(state, instruction) : nullptr;
 }
 
+#if PY_VERSION_HEX < 0x030D0000
+
+bool settle_interpreter(Interrupts& all) {
+  if (!all.has_withdrawn) return true;
+  PyThreadState* const state = PyThreadState_Get();
+  // Another is on its way, and ends it.
+  if (async_exception_of(state) || state->interp != all.interpreter || is_finalizing()) return true;
+  all.has_withdrawn = false;
+  PyObject *type, *error, *traceback;
+  PyErr_Fetch(&type, &error, &traceback);
+  if (!all.nothing) all.nothing = Py_CompileString("None", "<underthread>", Py_eval_input);
+  PyObject* const names = all.nothing ? PyDict_New() : nullptr;
+  PyObject* const marker = PyExc_GeneratorExit;
+  if (names && PyDict_SetItemString(names, "__builtins__", PyEval_GetBuiltins()) == 0) {
+    state->async_exc = Py_NewRef(marker);
+    PyObject* result = nullptr;
+    {
+      const NoTracing hidden(state);
+      result = PyEval_EvalCode(all.nothing, names, names);
+    }
+    Py_XDECREF(result);
+    // Somebody has been told of one meanwhile, and that has ended it.
+    if (state->async_exc == marker) Py_CLEAR(state->async_exc);
+    if (!result && PyErr_ExceptionMatches(marker)) PyErr_Clear();
+  }
+  Py_XDECREF(names);
+  const bool is_raised = PyErr_Occurred() != nullptr;
+  // It came while the other was under way.
+  if (type && is_raised) PyErr_WriteUnraisable(nullptr);
+  if (type) PyErr_Restore(type, error, traceback);
+  return type || !is_raised;
+}
+
+#else
+
+bool settle_interpreter(Interrupts&) {
+  return true;
+}
+
+#endif
+
 #if UNDERTHREAD_HAS_GIL
 
 bool is_starting(const Interrupts& all, Ident ident, PyObject* thread) {

@@ -42,7 +42,7 @@ struct AsyncClass {
 struct AsyncClasses {
   PyTypeObject* type;
   std::array<PyObject*, 32> kept;  ///< classes, references; null: none yet
-  unsigned next;                  ///< to be replaced
+  unsigned next;                   ///< to be replaced
 };
 
 /// The type of AsyncClass; null: a Python error is set.
@@ -73,6 +73,12 @@ bool has_frame(const Interrupts& all, Ident ident, PyObject* frame);
 /// The code that the thread of that ident runs, a reference, and how far it is in that. Null: none.
 /// Without a GIL: null for another thread.
 PyObject* code_of(const Interrupts& all, Ident ident, int& instruction);
+
+/// Up to 3.12, after an exception that was told has been withdrawn: all threads go on looking for
+/// it, which costs time, and on 3.11 traced code does nothing else any more. Ends that, by a line
+/// of Python that raises and whose error is dropped. An error that is set stays; else what others
+/// have sent may be raised here: @return false: it is. Not under Guard.
+bool settle_interpreter(Interrupts& all);
 
 /// Whether the thread of that ident is in `thread.start()`. Without a GIL: true.
 bool is_starting(const Interrupts& all, Ident ident, PyObject* thread);

@@ -3,7 +3,10 @@
 #include <underthread/lot/wait.h>
 
 #include <algorithm>
+#include <array>
+#include <cstddef>
 
+#include "interrupts/async_exception.h"
 #include "interrupts/delivery.h"
 #include "interrupts/guard.h"
 #include "interrupts/interrupts.h"
@@ -12,6 +15,28 @@
 #include "interrupts/timekeeper.h"
 
 namespace underthread::python {
+namespace {
+
+/// A limit's block is left, by whoever has it: its mailbox has nothing of it any more. @return
+/// whether the timekeeper is to be told
+bool take_out(Interrupts& all, Mailbox& box, TimeLimit& limit, Gone& gone) {
+  refresh(all, box, gone);
+  box.remove_limit(&limit);
+  box.leave_block(&limit);
+  Pending* each = box.first;
+  while (each && each != &limit.pending) each = each->next;
+  if (each) {
+    if (box.told == each) untell(all, box, gone);
+    box.remove(each);
+    gone.add(each);
+  }
+  tell(all, box);
+  const bool is_left_over = plan_look(all, box);
+  delete_if_idle(all, &box);
+  return is_left_over;
+}
+
+}  // namespace
 
 bool enter(Interrupts& all, TimeLimit& limit) {
   Gone gone(all);
@@ -29,8 +54,7 @@ bool enter(Interrupts& all, TimeLimit& limit) {
       limit.look_at = limit.deadline;
       fill(limit.pending);
       box->add_limit(&limit);
-      limit.next_block = box->blocks;
-      box->blocks = &limit;
+      box->enter_block(&limit);
     }
   }
   gone.drop_all();
@@ -48,33 +72,21 @@ void leave(Interrupts& all, TimeLimit& limit) {
     limit.state = TimeLimit::idle;
     limit.ident = 0;
     if (!box) return;
-    refresh(all, *box, gone);
-    box->remove_limit(&limit);
-    box->leave_block(&limit);
-    Pending* each = box->first;
-    while (each && each != &limit.pending) each = each->next;
-    if (each) {
-      if (box->told == each) untell(all, *box, gone);
-      box->remove(each);
-      gone.add(each);
-    }
-    tell(all, *box);
-    is_left_over = plan_look(all, *box);
-    delete_if_idle(all, box);
+    is_left_over = take_out(all, *box, limit, gone);
   }
   gone.drop_all();
   if (is_left_over) call_timekeeper();
 }
 
 void abandon(Interrupts& all, TimeLimit& limit) {
-  const Guard guard;
-  if (limit.state == TimeLimit::idle) return;
-  limit.state = TimeLimit::idle;
-  if (Mailbox* const box = find_mailbox(all, limit.ident)) {
-    box->remove_limit(&limit);
-    box->leave_block(&limit);
-    delete_if_idle(all, box);
+  Gone gone(all);
+  {
+    const Guard guard;
+    if (limit.state == TimeLimit::idle) return;
+    limit.state = TimeLimit::idle;
+    if (Mailbox* const box = find_mailbox(all, limit.ident)) take_out(all, *box, limit, gone);
   }
+  gone.drop_all();
 }
 
 std::int64_t next_limit(Interrupts& all) {
@@ -85,7 +97,8 @@ std::int64_t next_limit(Interrupts& all) {
     const Mailbox* const box = own_mailbox(all, gone);
     if (box && box->held == 0)
       for (const TimeLimit* each = box->limits; each; each = each->next)
-        next = std::min(next, each->look_at);
+        if (each->deadline < next && (!each->frame || has_frame(all, box->ident, each->frame)))
+          next = each->deadline;
   }
   gone.drop_all();
   return next;
@@ -95,10 +108,12 @@ std::int64_t expire_limits(Interrupts& all, std::int64_t now) {
   Gone gone(all);
   bool is_mains = false;
   for (;;) {
-    Ident told = 0;
+    // Threads that have been told, to be woken outside of Guard.
+    std::array<Ident, 64> told{};
+    std::size_t count = 0;
     {
       const Guard guard;
-      for (Mailbox *box = all.mailboxes, *next = nullptr; box && told == 0; box = next) {
+      for (Mailbox *box = all.mailboxes, *next = nullptr; box && count < told.size(); box = next) {
         next = box->next;
         if (is_anothers(all, *box)) {
           empty(all, *box, gone);
@@ -115,14 +130,16 @@ std::int64_t expire_limits(Interrupts& all, std::int64_t now) {
         // Before the next look, which is for those that this one leaves.
         box->look_at =
             has_left_over(all, *box) ? next_look(box->looked_for_since, now) : lot::never;
-        told = box->ident;
-        is_mains = is_mains || is_main(all, told);
+        if (is_main(all, box->ident))
+          is_mains = true;
+        else
+          told[count++] = box->ident;
         delete_if_idle(all, box);
       }
     }
     gone.drop_all();
-    if (told == 0) break;
-    if (!is_main(all, told)) wake(all, told);
+    for (std::size_t each = 0; each < count; ++each) wake(all, told[each]);
+    if (count < told.size()) break;
   }
   if (is_mains) tell_main_thread();
   const Guard guard;
@@ -131,10 +148,17 @@ std::int64_t expire_limits(Interrupts& all, std::int64_t now) {
 
 std::int64_t first_deadline(const Interrupts& all, bool by_timekeeper) {
   std::int64_t first = lot::never;
-  for (const Mailbox* box = all.mailboxes; box; box = box->next) {
-    if (by_timekeeper) first = std::min(first, box->look_at);
-    for (const TimeLimit* each = box->limits; each; each = each->next)
+  const auto look_at = [&](const Mailbox& box) {
+    for (const TimeLimit* each = box.limits; each; each = each->next)
       if (each->by_timekeeper == by_timekeeper) first = std::min(first, each->look_at);
+  };
+  if (!by_timekeeper) {
+    if (const Mailbox* const box = find_mailbox(all, main_ident())) look_at(*box);
+    return first;
+  }
+  for (const Mailbox* box = all.mailboxes; box; box = box->next) {
+    first = std::min(first, box->look_at);
+    look_at(*box);
   }
   return first;
 }

@@ -18,25 +18,31 @@
 namespace underthread::python {
 namespace {
 
-/// Whether a limit outside of this one has been raised, and is on its way out of its block: another
-/// on top of it would hide it.
-bool is_outer_raised(const Mailbox& box, const TimeLimit& limit) {
-  for (const TimeLimit* each = box.blocks; each; each = each->next_block)
-    if (each != &limit && each->was_raised && each->begin <= limit.begin) return true;
-  return false;
-}
-
 /// Whether a Pending may be raised in its thread now.
 bool is_due(const Interrupts& all, const Mailbox& box, const Pending& pending) {
   if (pending.kind == Kind::start_failure || box.held > 0) return false;
-  if (pending.limit && is_outer_raised(box, *pending.limit)) return false;
   return !pending.frame || has_frame(all, box.ident, pending.frame);
 }
 
 /// Whether it may be raised wherever its thread comes to next, without another look. A generator
-/// may be suspended on the way there.
+/// may be suspended on the way there; not below a function that has not returned.
 bool is_due_anywhere(const Interrupts& all, const Mailbox& box, const Pending& pending) {
-  return !pending.frame && is_due(all, box, pending);
+  if (!is_due(all, box, pending)) return false;
+  const PyObject* const function = pending.limit ? pending.limit->function : nullptr;
+  return !pending.frame || (function && has_frame(all, box.ident, pending.limit->function));
+}
+
+/// A limit has been raised: those within its block that are over by now have got their error by
+/// that, which leaves their blocks too. Another on top of it would hide it.
+void take_in(Mailbox& box, const TimeLimit& limit, Gone& gone) {
+  for (Pending *each = box.first, *next = nullptr; each; each = next) {
+    next = each->next;
+    if (each == box.told || !each->limit || each->limit == &limit) continue;
+    if (each->limit->begin < limit.begin || each->limit->frame != limit.frame) continue;
+    each->limit->was_raised = true;
+    box.remove(each);
+    gone.add(each);
+  }
 }
 
 Pending* first_due(const Interrupts& all, const Mailbox& box) {
@@ -89,19 +95,47 @@ void raise_instance(PyObject* instance) {
   Py_DECREF(instance);
 }
 
-/// @return false: a Python error is set
+/// Puts an error behind another, and all that were under way when that came.
+void add_context(PyObject* error, PyObject* earlier) {
+  constexpr int longest = 1000;  // somebody may have made a circle of them
+  PyObject* last = Py_NewRef(error);
+  for (int length = 0; length < longest; ++length) {
+    PyObject* const next = PyException_GetContext(last);
+    if (!next || next == earlier) {
+      Py_XDECREF(next);
+      break;
+    }
+    Py_DECREF(last);
+    last = next;
+  }
+  if (last != earlier) PyException_SetContext(last, Py_NewRef(earlier));
+  Py_DECREF(last);
+}
+
+/// Settles the interpreter, and raises `taken`. @return false: a Python error is set
 bool raise_and_drop(Interrupts& all, Pending* taken, const char* what) {
+  // What was raised by that came first.
+  PyObject *type = nullptr, *earlier = nullptr, *traceback = nullptr;
+  if (!settle_interpreter(all)) {
+    if (!taken) return false;
+    PyErr_Fetch(&type, &earlier, &traceback);
+    PyErr_NormalizeException(&type, &earlier, &traceback);
+  }
   if (!taken) return true;
   PyObject* const made = taken->limit                   ? limit_error(*taken->limit, what)
                          : taken->kind == Kind::adopted ? PyObject_CallNoArgs(taken->exception)
                                                         : Py_NewRef(taken->exception);
   if (made && PyExceptionInstance_Check(made)) {
+    if (earlier) add_context(made, earlier);
     raise_instance(made);
   } else if (made) {
     PyErr_Format(PyExc_TypeError, "calling %R should have returned an instance of BaseException",
                  taken->exception);
     Py_DECREF(made);
   }
+  Py_XDECREF(type);
+  Py_XDECREF(earlier);
+  Py_XDECREF(traceback);
   drop(all, taken);
   return false;
 }
@@ -110,12 +144,16 @@ bool raise_and_drop(Interrupts& all, Pending* taken, const char* what) {
 Pending* take_first(Interrupts& all, Mailbox& box, Gone& gone) {
   refresh(all, box, gone);
   expire(all, box, os::now());
+  suspend(all, box, gone);
   Pending* const taken = first_due(all, box);
   if (!taken) return nullptr;
   untell(all, box, gone);
   box.remove(taken);
   all.account.raised += taken->kind == Kind::sent;
-  if (taken->limit) taken->limit->was_raised = true;
+  if (taken->limit) {
+    taken->limit->was_raised = true;
+    take_in(box, *taken->limit, gone);
+  }
   tell(all, box);
   return taken;
 }
@@ -229,6 +267,7 @@ void untell(Interrupts& all, Mailbox& box, Gone& gone) {
   refresh(all, box, gone);
   if (!box.told) return;
   PyThreadState_SetAsyncExc(box.ident, nullptr);
+  all.has_withdrawn = true;
   box.told->delivery = Delivery::queued;
   box.told = nullptr;
 }
@@ -438,6 +477,7 @@ bool take_made(Interrupts& all, AsyncClass& it, bool held_off) {
       box->remove(made);
       gone.add(made);
       is_taken = true;
+      if (made->limit) take_in(*box, *made->limit, gone);
       if (held_off) ++box->held;
       tell(all, *box);
       is_left_over = plan_look(all, *box);

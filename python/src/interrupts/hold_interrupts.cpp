@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "interrupts/async_exception.h"
 #include "interrupts/guard.h"
 #include "interrupts/interrupts.h"
 #include "interrupts/main_thread.h"
@@ -54,7 +55,15 @@ PyObject* enter(PyObject* self, PyObject*) {
     return nullptr;
   }
   if (is_first && runs_handlers_here()) hold_python_signals();
-  return Py_NewRef(self);
+  if (settle_interpreter(*all)) return Py_NewRef(self);
+  // What came just before is raised instead of the block.
+  it.ident = 0;
+  PyObject *type, *error, *traceback;
+  PyErr_Fetch(&type, &error, &traceback);
+  if (release(*all) && runs_handlers_here() && !release_python_signals())
+    PyErr_WriteUnraisable(self);
+  PyErr_Restore(type, error, traceback);
+  return nullptr;
 }
 
 PyObject* exit(PyObject* self, PyObject* arguments) {

@@ -130,6 +130,7 @@ int visit_interrupts(const ModuleState& state, visitproc visit, void* arg) {
   Py_VISIT(all->hold_type);
   Py_VISIT(all->limit_type);
   Py_VISIT(all->getsignal);
+  Py_VISIT(all->nothing);
   if (const int stop = visit_code_places(all->places, visit, arg)) return stop;
   return visit_async_classes(all->classes, visit, arg);
 }
@@ -169,6 +170,7 @@ void forget_in_child(Interrupts& all) {
   all.forks = forks;
   all.visitors = 0;
   keep_own_mailbox(all);
+  if (!settle_interpreter(all)) PyErr_WriteUnraisable(nullptr);
   if (all.interpreter != PyInterpreterState_Main()) return;
   const bool holds = is_held(all);
   forget_held_signals(holds);
@@ -201,6 +203,7 @@ void forget_at_end(Interrupts& all) {
   }
   forget_mailboxes(all);
   forget_code_places(all.places);
+  Py_CLEAR(all.nothing);
 }
 
 PyObject* account(PyObject* module, PyObject*) {

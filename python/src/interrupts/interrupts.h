@@ -39,6 +39,8 @@ struct Interrupts {
   bool hears_of_forks;  ///< the interpreter calls us around `os.fork`
   bool hears_of_end;    ///< and at its end, by `atexit`
   CodePlaces places;
+  bool has_withdrawn;   ///< an exception that was told, and nobody has settled that since
+  PyObject* nothing;    ///< the code for it; null: none yet
   PyObject* getsignal;  ///< `_signal.getsignal`, in the main interpreter; null: not asked for yet
 
   // Guarded by Guard, from here on.

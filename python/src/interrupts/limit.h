@@ -22,6 +22,9 @@ struct TimeLimit {
   /// The frame of the innermost generator or coroutine that the block is in: while it is suspended
   /// the block does not run, and nothing is raised for it. Null: the block is in none.
   PyObject* frame;
+  /// Where that is below another function, which has the block: the frame of that function, which
+  /// cannot be suspended. Null: it has none.
+  PyObject* function;
   /// The asyncio task that the block is in, and what its loop is to call when the time is up. Null:
   /// it is in none.
   PyObject* task;
@@ -46,7 +49,10 @@ struct TimeLimit {
   std::int64_t deadline;
   std::int64_t look_at;  ///< when to look again, if its frame was suspended
   Pending pending;       ///< what is sent when it is over
+  // In the mailbox's lists: what refers to it there; null: it is in none.
+  TimeLimit** place;
   TimeLimit* next;
+  TimeLimit** block_place;
   TimeLimit* next_block;
 };
 

@@ -26,10 +26,20 @@ std::uint32_t holder_of(Ident ident) {
   return holder;
 }
 
+/// Whether a frame is on the stack of a thread. Without a GIL another's cannot be looked at; the
+/// main thread is told, and looks itself.
+bool may_run(const Interrupts& all, const Mailbox& box, PyObject* frame) {
+#if UNDERTHREAD_HAS_GIL
+  return has_frame(all, box.ident, frame);
+#else
+  return box.ident == get_ident() ? has_frame(all, box.ident, frame) : is_main(all, box.ident);
+#endif
+}
+
 }  // namespace
 
 std::int64_t next_look(std::int64_t since, std::int64_t now) {
-  return now + std::max(first_pause, now - since);
+  return now + std::clamp(now - since, first_pause, longest_pause);
 }
 
 bool is_main(const Interrupts& all, Ident ident) {
@@ -51,19 +61,30 @@ void Mailbox::remove(const Pending* pending) {
 
 void Mailbox::add_limit(TimeLimit* limit) {
   limit->next = limits;
+  limit->place = &limits;
+  if (limits) limits->place = &limit->next;
   limits = limit;
 }
 
-void Mailbox::remove_limit(const TimeLimit* limit) {
-  TimeLimit** place = &limits;
-  while (*place && *place != limit) place = &(*place)->next;
-  if (*place) *place = limit->next;
+void Mailbox::remove_limit(TimeLimit* limit) {
+  if (!limit->place) return;
+  *limit->place = limit->next;
+  if (limit->next) limit->next->place = limit->place;
+  limit->place = nullptr;
 }
 
-void Mailbox::leave_block(const TimeLimit* limit) {
-  TimeLimit** place = &blocks;
-  while (*place && *place != limit) place = &(*place)->next_block;
-  if (*place) *place = limit->next_block;
+void Mailbox::enter_block(TimeLimit* limit) {
+  limit->next_block = blocks;
+  limit->block_place = &blocks;
+  if (blocks) blocks->block_place = &limit->next_block;
+  blocks = limit;
+}
+
+void Mailbox::leave_block(TimeLimit* limit) {
+  if (!limit->block_place) return;
+  *limit->block_place = limit->next_block;
+  if (limit->next_block) limit->next_block->block_place = limit->block_place;
+  limit->block_place = nullptr;
 }
 
 void Gone::add(Pending* pending) {
@@ -100,9 +121,9 @@ void empty(Interrupts& all, Mailbox& box, Gone& gone) {
     all.account.dropped += pending->kind == Kind::sent;
     gone.add(pending);
   }
-  box.limits = nullptr;
+  while (TimeLimit* const limit = box.limits) box.remove_limit(limit);
   while (TimeLimit* const limit = box.blocks) {
-    box.blocks = limit->next_block;
+    box.leave_block(limit);
     limit->state = TimeLimit::idle;
     limit->ident = 0;
   }
@@ -151,24 +172,20 @@ Mailbox* mailbox_of(Interrupts& all, Ident ident, Gone& gone) {
 }
 
 void expire(Interrupts& all, Mailbox& box, std::int64_t now) {
-  // Those that were over first go first.
-  for (;;) {
-    TimeLimit* over = nullptr;
-    for (TimeLimit* each = box.limits; each; each = each->next) {
-      if (each->look_at > now || (over && over->deadline <= each->deadline)) continue;
-      over = each;
-    }
-    if (!over) return;
-    over->expired = true;
-    over->state = TimeLimit::over;
-    if (over->frame && !has_frame(all, box.ident, over->frame)) {
-      over->look_at = next_look(over->deadline, now);
+  const bool is_own = box.ident == get_ident();
+  for (TimeLimit *each = box.limits, *next = nullptr; each; each = next) {
+    next = each->next;
+    if ((is_own ? each->deadline : each->look_at) > now) continue;
+    each->expired = true;
+    each->state = TimeLimit::over;
+    if (each->frame && !may_run(all, box, each->frame)) {
+      if (each->look_at <= now) each->look_at = next_look(each->deadline, now);
       continue;
     }
-    box.remove_limit(over);
-    if (!keep(*over)) continue;
-    over->pending.delivery = Delivery::queued;
-    box.append(&over->pending);
+    box.remove_limit(each);
+    if (!keep(*each)) continue;
+    each->pending.delivery = Delivery::queued;
+    box.append(&each->pending);
   }
 }
 
@@ -176,7 +193,7 @@ void suspend(Interrupts& all, Mailbox& box, Gone& gone) {
   const std::int64_t now = os::now();
   for (Pending *each = box.first, *next = nullptr; each; each = next) {
     next = each->next;
-    if (!each->frame || has_frame(all, box.ident, each->frame)) continue;
+    if (!each->frame || each == box.told || has_frame(all, box.ident, each->frame)) continue;
     box.remove(each);
     each->limit->look_at = next_look(each->limit->deadline, now);
     box.add_limit(each->limit);

@@ -68,15 +68,16 @@ struct Mailbox {
   std::int64_t looked_for_since;  ///< since when there is such a thing
   Pending* first;
   Pending* told;      ///< one of them; null: none
-  TimeLimit* limits;  ///< in force and not over, the earliest first
+  TimeLimit* limits;  ///< in force and not over, or over and suspended
   TimeLimit* blocks;  ///< that have been entered and not left
   Mailbox* next;
 
   void append(Pending* pending);
   void remove(const Pending* pending);  ///< one that is there
   void add_limit(TimeLimit* limit);
-  void remove_limit(const TimeLimit* limit);  ///< if it is there, as the next one
-  void leave_block(const TimeLimit* limit);
+  void remove_limit(TimeLimit* limit);  ///< if it is there, as the last one
+  void enter_block(TimeLimit* limit);
+  void leave_block(TimeLimit* limit);
 };
 
 /// Pendings that have left their mailbox and are to be dropped outside of Guard.
@@ -120,16 +121,19 @@ void empty(Interrupts& all, Mailbox& box, Gone& gone);
 /// Takes a mailbox out of the list if nothing is in it.
 void delete_if_idle(Interrupts& all, Mailbox* box);
 
-/// Puts the limits that are over into the queue, but for those whose frame is suspended.
+/// Puts the limits that are over into the queue, but for those whose frame is suspended. Of another
+/// thread, those that are to be looked at by now; of this one all, since a generator may just have
+/// been resumed.
 void expire(Interrupts& all, Mailbox& box, std::int64_t now);
-/// A limit that is over, and is in the queue, while its block's frame is suspended is looked after
-/// again, as those that were suspended when they were over.
+/// Of this thread, or of one that does not run: a limit that is over, and is in the queue, while
+/// its block's frame is suspended is looked after again, as those that were suspended when they
+/// were over.
 void suspend(Interrupts& all, Mailbox& box, Gone& gone);
 
 /// What nobody can be told of yet is looked after again after this, ns, and then each time when as
-/// much time again has gone by: it is told at most twice as late, and what never comes costs
-/// nothing in the end.
+/// much time again has gone by, up to the longest.
 constexpr std::int64_t first_pause = 10'000'000;
+constexpr std::int64_t longest_pause = 500'000'000;
 std::int64_t next_look(std::int64_t since, std::int64_t now);
 
 /// A thread's last act, with its state: what it has not raised is dropped. Not under Guard.

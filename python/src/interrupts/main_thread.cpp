@@ -46,7 +46,7 @@ constinit std::atomic<Ident> known_main_ident{0};
 constinit std::atomic<lot::ThreadRecord*> main_in_wait{nullptr};
 
 // The main thread's own.
-constinit const char* waited_for = nullptr;
+constinit MainWait main_wait = {nullptr, nullptr};
 
 // The rest is about nudges. Opened and put away under lot::settings.
 constinit os::Nudge nudge;
@@ -104,6 +104,7 @@ void forget_parents() {
   alarm_is_held.store(false, std::memory_order_relaxed);
   // Who forks is in no wait of ours.
   main_in_wait.store(nullptr, std::memory_order_relaxed);
+  main_wait = {nullptr, nullptr};
   main_native_id.store(os::thread_native_id(), std::memory_order_relaxed);
   known_main_ident.store(get_ident(), std::memory_order_relaxed);
 }
@@ -274,8 +275,10 @@ bool prepare_prompt_interrupts() {
   if (!Py_IsInitialized()) return true;
   return PyErr_WarnFormat(
              PyExc_RuntimeWarning, 1,
-             "underthread: UNDERTHREAD_NUDGE is no signal's number (1 to %d); one that "
-             "nobody handles is used",
+             "underthread: UNDERTHREAD_NUDGE is no signal's number that can be used (1 to %d, but "
+             "not "
+             "those of faults, SIGKILL, SIGSTOP and the C library's own); one that nobody "
+             "handles is used",
              os::last_signal()) == 0;
 }
 
@@ -346,8 +349,8 @@ void end_wait(lot::ThreadRecord* before) {
   main_in_wait.store(before, std::memory_order_seq_cst);
 }
 
-const char* set_waited_for(const char* what) {
-  return std::exchange(waited_for, what);
+MainWait set_main_wait(MainWait wait) {
+  return std::exchange(main_wait, wait);
 }
 
 bool wake_main_thread() {
@@ -398,7 +401,8 @@ void have_looked() {
 
 bool raise_in_main_thread() {
   if (!interrupts_of_main) return true;
-  const bool well = raise_due(*interrupts_of_main, waited_for);
+  const bool waits = main_wait.what && main_wait.frame == running_frame();
+  const bool well = raise_due(*interrupts_of_main, waits ? main_wait.what : nullptr);
   renew_alarm(*interrupts_of_main);
   return well;
 }
@@ -432,6 +436,12 @@ bool set_alarm(Interrupts& all) {
   alarm.open();
   alarm.begin_once_at(first);
   return true;
+}
+
+void move_alarm(Interrupts& all, std::int64_t look_at) {
+  const std::int64_t set_to = alarm_at.load(std::memory_order_relaxed);
+  // It was not the first, or there is none.
+  if (set_to != lot::never && look_at <= set_to) set_alarm(all);
 }
 
 void hold_alarm(bool holds) {

@@ -50,9 +50,14 @@ int claim_nudge(void (*nudged)());
 /// that runs in the wait may wait as well, so the one before is kept: null: it was in none.
 lot::ThreadRecord* begin_wait(lot::ThreadRecord& me);
 void end_wait(lot::ThreadRecord* before);
-/// In the main thread: what its wait is for, for the text of a limit that ends it; null: it waits
-/// for nothing of ours. @return what it was before
-const char* set_waited_for(const char* what);
+/// What the main thread's wait is for, for the text of a limit that ends it, and the frame that
+/// waits: a handler that runs meanwhile has one of its own.
+struct MainWait {
+  const char* what;  ///< null: it waits for nothing of ours
+  const void* frame;
+};
+/// In the main thread. @return what it was before
+MainWait set_main_wait(MainWait wait);
 /// Wakes the main thread if it is in such a wait. What it is to find there is there already.
 /// Async-signal-safe. @return false: it is in none
 bool wake_main_thread();
@@ -74,6 +79,8 @@ bool raise_in_main_thread();
 /// In the main thread: sets its alarm to the first of its limits that has `by_timekeeper` unset;
 /// none: puts it away. @return false: it cannot have one
 bool set_alarm(Interrupts& all);
+/// In the main thread, after a limit that was to be looked at then has been left.
+void move_alarm(Interrupts& all, std::int64_t look_at);
 /// In the main thread, which holds interrupts off, or does not any more: its alarm is silent
 /// meanwhile.
 void hold_alarm(bool holds);

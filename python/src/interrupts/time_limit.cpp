@@ -42,16 +42,19 @@ bool is_here(const TimeLimit& limit) {
 }
 
 /// The innermost frame of a generator or a coroutine that this code is in, a reference; null: there
-/// is none near enough. `is_coroutine`: which of the two.
-PyObject* find_frame(bool& is_coroutine) {
-  PyFrameObject* frame = PyEval_GetFrame();
+/// is none near enough. `is_coroutine`: which of the two. `function`, a reference: the frame of the
+/// function that this is below it; null: none.
+PyObject* find_frame(bool& is_coroutine, PyObject*& function) {
+  PyFrameObject* const first = PyEval_GetFrame();
+  PyFrameObject* frame = first;
   Py_XINCREF(frame);
   for (int depth = 0; frame && depth < frames_to_look_at; ++depth) {
-    PyCodeObject* const code = PyFrame_GetCode(frame);
-    const int flags = code->co_flags;
-    Py_DECREF(code);
-    is_coroutine = (flags & (CO_COROUTINE | CO_ITERABLE_COROUTINE | CO_ASYNC_GENERATOR)) != 0;
-    if (is_coroutine || (flags & CO_GENERATOR) != 0) return reinterpret_cast<PyObject*>(frame);
+    const int flags = code_flags_of(frame);
+    is_coroutine = (flags & coroutine_flags) != 0;
+    if ((flags & suspendable_flags) != 0) {
+      if (frame != first) function = Py_NewRef(reinterpret_cast<PyObject*>(first));
+      return reinterpret_cast<PyObject*>(frame);
+    }
     PyFrameObject* const back = PyFrame_GetBack(frame);
     Py_DECREF(frame);
     frame = back;
@@ -267,7 +270,7 @@ PyObject* enter_block(PyObject* self, PyObject*) {
     return nullptr;
   }
   bool is_coroutine = false;
-  limit.frame = find_frame(is_coroutine);
+  limit.frame = find_frame(is_coroutine, limit.function);
   limit.pending.kind = Kind::limit;
   limit.pending.limit = &limit;
   limit.pending.frame = limit.frame;
@@ -289,6 +292,7 @@ PyObject* enter_block(PyObject* self, PyObject*) {
   if (!leave_task(limit, nullptr)) PyErr_Clear();
   give_back(limit.pending);
   Py_CLEAR(limit.frame);
+  Py_CLEAR(limit.function);
   limit.is_entered = false;
   PyErr_Restore(type, error, traceback);
   return nullptr;
@@ -311,6 +315,8 @@ void raise_at_end(const TimeLimit& limit, std::int64_t now, PyObject* cause) {
   Py_DECREF(error);
 }
 
+int clear(PyObject* self);
+
 PyObject* exit_block(PyObject* self, PyObject* arguments) {
   PyObject *type = nullptr, *error = nullptr, *traceback = nullptr;
   if (!PyArg_UnpackTuple(arguments, "__exit__", 0, 3, &type, &error, &traceback)) return nullptr;
@@ -329,6 +335,8 @@ PyObject* exit_block(PyObject* self, PyObject* arguments) {
     if (type == PyExc_GeneratorExit) {
       abandon(*all, limit);
       limit.is_entered = false;
+      limit.ident = 0;
+      clear(self);
       Py_RETURN_NONE;
     }
     PyErr_Format(PyExc_RuntimeError, "this %R is in force in another thread", self);
@@ -347,12 +355,14 @@ PyObject* exit_block(PyObject* self, PyObject* arguments) {
   give_back(limit.pending);
   limit.pending.frame = nullptr;
   Py_CLEAR(limit.frame);
-  if (is_limited && runs_handlers_here()) set_alarm(*all);
+  Py_CLEAR(limit.function);
+  if (is_limited && runs_handlers_here()) move_alarm(*all, limit.look_at);
   if (!leave_task(limit, error)) {
     if (!PyErr_Occurred()) raise_at_end(limit, now, error);
     return nullptr;
   }
   const bool is_late = limit.expired && !error && !limit.was_raised && !is_nobodys;
+  if (!settle_interpreter(*all)) return nullptr;
   if (is_late && !is_held(*all)) {
     raise_at_end(limit, now, nullptr);
     return nullptr;
@@ -410,6 +420,7 @@ int traverse(PyObject* self, visitproc visit, void* arg) {
   Py_VISIT(Py_TYPE(self));
   Py_VISIT(limit.seconds);
   Py_VISIT(limit.frame);
+  Py_VISIT(limit.function);
   Py_VISIT(limit.task);
   Py_VISIT(limit.timer);
   Py_VISIT(limit.message);
@@ -428,6 +439,7 @@ int clear(PyObject* self) {
   give_back(limit.pending);
   limit.pending.frame = nullptr;
   Py_CLEAR(limit.frame);
+  Py_CLEAR(limit.function);
   Py_CLEAR(limit.task);
   Py_CLEAR(limit.timer);
   Py_CLEAR(limit.message);

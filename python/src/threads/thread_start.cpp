@@ -9,6 +9,7 @@
 #include "cpython/gil.h"
 #include "interrupts/interrupts.h"
 #include "interrupts/main_thread.h"
+#include "interrupts/reserved_signal.h"
 #include "interrupts/signal_fronts.h"
 #include "latch.h"
 #include "lot/thread_record.h"
@@ -211,7 +212,9 @@ int learn_main(void*) {
 /// raises for a start that has failed, and the new thread may send a signal at once.
 void share_signals(const ModuleState& state) {
   if (!state.interrupts || !runs_handlers_here()) return;
-  if (!state.interrupts->hears_of_forks) Py_AddPendingCall(learn_main, nullptr);
+  // A worker may have been the first to use anything of ours.
+  if (!state.interrupts->hears_of_forks || (reserved_signal() == 0 && may_use_signals()))
+    Py_AddPendingCall(learn_main, nullptr);
   put_fronts();
 }
 

@@ -76,6 +76,8 @@ Blocked wait_for(Interrupts* all, lot::ThreadRecord& me, Beside beside, const Wa
       if (wait.until == watch) {
         put_fronts();
         restore_reserved_action();
+        // A worker may have been the first to use anything of ours.
+        if (!reserve_signal()) return Blocked::raised;
         watch = lot::never;
       }
     } else {
@@ -119,9 +121,9 @@ Blocked block(const ModuleState& state, std::int64_t patience, Handlers handlers
   // A handler that runs in this wait may wait as well: what it finds here it leaves here.
   const Beside beside = interrupts_are_prompt() ? Beside::handlers : Beside::stock_handlers;
   lot::ThreadRecord* const outer = begin_wait(*me);
-  const char* const outer_for = set_waited_for(waited_for.what);
+  const MainWait outer_for = set_main_wait({waited_for.what, running_frame()});
   const Blocked end = wait_for(all, *me, beside, waited_for, wait, park);
-  set_waited_for(outer_for);
+  set_main_wait(outer_for);
   end_wait(outer);
   return end;
 }
