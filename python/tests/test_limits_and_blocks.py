@@ -244,6 +244,164 @@ class Tasks(unittest.TestCase):
             "cancelled",
         )
 
+    def test_a_cancellation_by_others_stays_one_that_comes_while_the_limits_is_handled(self):
+        self.assert_prints(
+            """
+    async def sleeps(): await asyncio.sleep(3600)
+    async def gathers(): await asyncio.gather(sleeps(), sleeps())
+    async def waits_for_a_task(): await asyncio.ensure_future(sleeps())
+    async def cleans_up(wait, cleaning):
+        try: await wait()
+        except asyncio.CancelledError:
+            cleaning.set()
+            await asyncio.sleep(3600)
+    async def limited(wait, cleaning):
+        try:
+            with time_limit(0.05): await cleans_up(wait, cleaning)
+        except TimeoutError: return "the limit"
+    async def main():
+        for wait in sleeps, gathers, waits_for_a_task:
+            cleaning = asyncio.Event()
+            task = asyncio.ensure_future(limited(wait, cleaning))
+            await cleaning.wait()
+            task.cancel()
+            try: print(await task)
+            except asyncio.CancelledError: print("cancelled")
+    asyncio.run(main())
+    """,
+            *["cancelled"] * 3,
+        )
+
+    def test_it_ends_by_a_timeout_error_however_its_cancellation_has_come_to_the_block(self):
+        self.assert_prints(
+            f"""
+    async def sleeps(): await asyncio.sleep(3600)
+    async def gathers(): await asyncio.gather(sleeps(), sleeps())
+    async def waits_for_a_task(): await asyncio.ensure_future(sleeps())
+    async def waits_for_a_task_that_gathers(): await asyncio.ensure_future(gathers())
+    async def raises_another():
+        try: await asyncio.sleep(3600)
+        except asyncio.CancelledError: raise asyncio.CancelledError() from None
+    async def raises_another_of_a_task():
+        try: await asyncio.ensure_future(raises_another())
+        except asyncio.CancelledError:
+            await asyncio.sleep(0)
+            raise asyncio.CancelledError()
+    async def main():
+        for wait in (gathers, waits_for_a_task, waits_for_a_task_that_gathers, raises_another,
+                     raises_another_of_a_task):
+            try:
+                with time_limit(0.05): await wait()
+            except TimeoutError as error:
+                if str(error) != {OVER!r}: print(wait.__name__, error)
+            except asyncio.CancelledError: print(wait.__name__, "is cancelled")
+        print("the end")
+    asyncio.run(main())
+    """,
+            "the end",
+        )
+
+    def test_a_task_is_cancelled_in_whatever_its_block_is_awaited_by(self):
+        # The seconds that a block took are told only where it has ended by itself.
+        self.assert_prints(
+            f"""
+    async def limited():
+        with time_limit(0.05): await asyncio.sleep(1)
+    async def rows():
+        with time_limit(0.05):
+            await asyncio.sleep(1)
+            yield
+    async def second_rows():
+        with contextlib.suppress(KeyError): yield
+        with time_limit(0.05):
+            await asyncio.sleep(1)
+            yield
+    class Awaitable:
+        def __await__(self): return limited().__await__()
+    class Generating:
+        def __await__(self): return (yield from limited().__await__())
+    @contextlib.asynccontextmanager
+    async def entered():
+        with time_limit(0.05): await asyncio.sleep(1)
+        yield
+    @contextlib.asynccontextmanager
+    async def left():
+        try: yield
+        finally:
+            with time_limit(0.05): await asyncio.sleep(1)
+    async def iterates():
+        async for _ in rows(): pass
+    async def iterates_in_another():
+        async def outer():
+            async for each in rows(): yield each
+        async for _ in outer(): pass
+    async def sends():
+        kept = second_rows()
+        await kept.asend(None)
+        await kept.asend(limited)
+    async def throws():
+        kept = second_rows()
+        await kept.asend(None)
+        await kept.athrow(KeyError())
+    async def closes():
+        async def kept():
+            try: yield
+            finally: await limited()
+        each = kept()
+        await each.asend(None)
+        await each.aclose()
+    async def takes_one(): await anext(rows(), None)
+    async def awaits(): await Awaitable()
+    async def awaits_a_generator(): await Generating()
+    async def enters():
+        async with entered(): pass
+    async def leaves():
+        async with left(): pass
+    async def leaves_by_an_error():
+        async with left(): raise KeyError
+    waits = [iterates, iterates_in_another, sends, throws, closes, awaits, awaits_a_generator, enters, leaves,
+             leaves_by_an_error]
+    if sys.version_info >= (3, 10): waits.append(takes_one)
+    async def main():
+        for wait in waits:
+            try: await wait()
+            except TimeoutError as error:
+                if str(error) != {OVER!r}: print(wait.__name__, error)
+        print("the end")
+    asyncio.run(main())
+    """,
+            "the end",
+        )
+
+    def test_one_that_is_over_while_another_task_holds_interrupts_off_comes_when_that_ends(self):
+        self.assert_prints(
+            """
+    over = []
+    async def holds():
+        with hold_interrupts():
+            while not limit.expired: await asyncio.sleep(0.01)
+            await asyncio.sleep(0.1)
+            print("the hold ends", over)
+    async def limited():
+        try:
+            with limit: await asyncio.sleep(2)
+        except TimeoutError as error: over.append(str(error))
+        print(*over)
+    async def left_before():
+        with contextlib.suppress(TimeoutError), time_limit(0.05) as left:
+            while not left.expired: await asyncio.sleep(0.01)
+            await asyncio.sleep(0.03)
+        await asyncio.sleep(0.2)
+        print("and nothing comes to a block that was left before")
+    async def main(): await asyncio.gather(holds(), limited(), left_before())
+    limit = time_limit(0.05)
+    asyncio.run(main())
+    """,
+            "the hold ends []",
+            OVER,
+            "and nothing comes to a block that was left before",
+        )
+
     def test_a_consumer_of_an_async_generator_that_is_suspended_in_its_block_is_not_cancelled(self):
         self.assert_prints(
             """

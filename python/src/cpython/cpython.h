@@ -111,6 +111,10 @@ constexpr bool errors_are_made_late = PY_VERSION_HEX < 0x030C0000;
 /// A system call that ended with EINTR raises what the interpreter has been told to, in any thread.
 constexpr bool system_calls_raise_in_any_thread = PY_VERSION_HEX >= 0x030F0000;
 
+/// The instruction of a `raise`, in `co_code` of the versions whose tasks do not count their
+/// cancellations: 3.9 and 3.10.
+constexpr unsigned char raise_instruction = 130;
+
 /// Starting a thread is an audit event.
 constexpr bool start_is_audited = PY_VERSION_HEX >= 0x030C0000;
 

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdio>
+#include <cstring>
 
 #include "interrupts/guard.h"
 #include "interrupts/interrupts.h"
@@ -22,6 +23,9 @@ namespace {
 /// How far outside of the frame that enters a block a generator or a coroutine is looked for: in
 /// between may be what enters it for somebody, as contextlib.ExitStack does.
 constexpr int frames_to_look_at = 32;
+
+/// Seconds: how soon a task is cancelled after the end of a hold that put it off, at the latest.
+constexpr double pause_while_held = 0.01;
 
 /// Seconds: what fits into the clock's nanoseconds, as `_thread.TIMEOUT_MAX`.
 constexpr double longest = 9223372036.0;
@@ -93,16 +97,53 @@ PyObject* get(PyObject* object, const char* name) {
   return nullptr;
 }
 
+/// Whether an object is one of the interpreter's that stand between a coroutine and the coroutine
+/// or async generator that it waits for, and have no attribute for that.
+bool is_opaque(PyObject* object) {
+  const PyTypeObject* const type = Py_TYPE(object);
+  if ((type->tp_flags & Py_TPFLAGS_HEAPTYPE) != 0 || !type->tp_traverse) return false;
+  for (const char* const name :
+       {"async_generator_asend", "async_generator_athrow", "coroutine_wrapper", "anext_awaitable"})
+    if (std::strcmp(type->tp_name, name) == 0) return true;
+  return false;
+}
+
+int pick_awaited(PyObject* object, void* picked) {
+  if (!PyCoro_CheckExact(object) && !PyGen_CheckExact(object) && !PyAsyncGen_CheckExact(object) &&
+      !is_opaque(object))
+    return 0;
+  *static_cast<PyObject**>(picked) = Py_NewRef(object);
+  return 1;
+}
+
+/// What a coroutine, a generator or an async generator waits for, and its frame: references; null:
+/// none, or a Python error is set.
+PyObject* awaited_by(PyObject* object, PyObject*& frame) {
+  frame = nullptr;
+  if (is_opaque(object)) {
+    // What it drives comes before what it sends to that.
+    PyObject* awaited = nullptr;
+    Py_TYPE(object)->tp_traverse(object, pick_awaited, &awaited);
+    return awaited;
+  }
+  constexpr const char* kinds[][2] = {
+      {"cr_frame", "cr_await"}, {"gi_frame", "gi_yieldfrom"}, {"ag_frame", "ag_await"}};
+  for (const auto& [its_frame, awaited] : kinds) {
+    frame = get(object, its_frame);
+    if (frame) return get(object, awaited);
+    if (PyErr_Occurred()) return nullptr;
+  }
+  return nullptr;
+}
+
 /// Whether a task waits, by way of that frame. -1: a Python error is set.
 int waits_in(PyObject* task, PyObject* frame) {
   constexpr int deepest = 10000;
   PyObject* each = PyObject_CallMethod(task, "get_coro", nullptr);
   bool found = false;
   for (int depth = 0; each && !found && depth < deepest && !PyErr_Occurred(); ++depth) {
-    PyObject* own = get(each, "cr_frame");
-    PyObject* next = own ? get(each, "cr_await") : nullptr;
-    if (!own && !PyErr_Occurred() && (own = get(each, "gi_frame")))
-      next = get(each, "gi_yieldfrom");
+    PyObject* own = nullptr;
+    PyObject* const next = awaited_by(each, own);
     found = own == frame;
     Py_XDECREF(own);
     Py_DECREF(each);
@@ -124,13 +165,36 @@ PyObject* text_of(const TimeLimit& limit, const char* what, std::int64_t took) {
                               seconds);
 }
 
+PyObject* cancel_task(PyObject* self, PyObject*);
+
+PyMethodDef cancel_task_method = {"_underthread_cancel_task", cancel_task, METH_NOARGS, nullptr};
+
+/// Has the loop call `cancel_task` after that time, unless the block is left before. @return false:
+/// a Python error is set
+bool set_timer(TimeLimit& limit, PyObject* loop, double seconds) {
+  PyObject* const self = reinterpret_cast<PyObject*>(&limit);
+  PyObject* const function = PyCFunction_New(&cancel_task_method, self);
+  PyObject* const timer =
+      function ? PyObject_CallMethod(loop, "call_later", "dO", seconds, function) : nullptr;
+  Py_XDECREF(function);
+  if (timer) Py_XSETREF(limit.timer, timer);
+  return timer != nullptr;
+}
+
 /// What a task's loop calls when the time of a block in it is up. If the task is suspended in it,
 /// nobody can raise there; so it is cancelled, and the end of the block makes that a TimeoutError.
 PyObject* cancel_task(PyObject* self, PyObject*) {
   TimeLimit& limit = *object(self);
   Interrupts* const all = interrupts_of(Py_TYPE(self));
   if (!all) return nullptr;
-  if (!limit.task || limit.was_raised || is_held(*all)) Py_RETURN_NONE;
+  if (!limit.task || limit.was_raised) Py_RETURN_NONE;
+  if (is_held(*all)) {
+    // Maybe in another task, and then the end of that does not come to this one.
+    PyObject* const loop = running_loop();
+    const bool well = loop ? set_timer(limit, loop, pause_while_held) : !PyErr_Occurred();
+    Py_XDECREF(loop);
+    return well ? Py_NewRef(Py_None) : nullptr;
+  }
   // It may have left the block's generator to another task, or wait for something else in it.
   const int waits = waits_in(limit.task, limit.frame);
   if (waits <= 0) return waits == 0 ? Py_NewRef(Py_None) : nullptr;
@@ -149,8 +213,6 @@ PyObject* cancel_task(PyObject* self, PyObject*) {
   return done;
 }
 
-PyMethodDef cancel_task_method = {"_underthread_cancel_task", cancel_task, METH_NOARGS, nullptr};
-
 /// How often a task has been asked to cancel; -1: it does not count that, as before 3.11, or, if
 /// `PyErr_Occurred()`, an error.
 Py_ssize_t cancelling(PyObject* task) {
@@ -164,15 +226,64 @@ Py_ssize_t cancelling(PyObject* task) {
   return result;
 }
 
+PyTracebackObject* traceback_of(PyObject* error) {
+  PyObject* const traceback = PyException_GetTraceback(error);
+  // The exception keeps it.
+  Py_XDECREF(traceback);
+  return reinterpret_cast<PyTracebackObject*>(traceback);
+}
+
+/// Whether an exception was raised by a `raise`, and did not come where code waited.
+bool was_raised_by_code(PyObject* error) {
+  const PyTracebackObject* innermost = traceback_of(error);
+  if (!innermost) return false;
+  while (innermost->tb_next) innermost = innermost->tb_next;
+  PyCodeObject* const code = PyFrame_GetCode(innermost->tb_frame);
+  PyObject* const bytes = PyObject_GetAttrString(reinterpret_cast<PyObject*>(code), "co_code");
+  Py_DECREF(code);
+  if (!bytes) PyErr_Clear();
+  const bool is_raise = bytes && PyBytes_Check(bytes) && innermost->tb_lasti >= 0 &&
+                        innermost->tb_lasti < PyBytes_GET_SIZE(bytes) &&
+                        static_cast<unsigned char>(PyBytes_AS_STRING(bytes)[innermost->tb_lasti]) ==
+                            raise_instruction;
+  Py_XDECREF(bytes);
+  return is_raise;
+}
+
+/// Whether two exceptions have come through one call of a function, coroutine or generator.
+bool share_a_frame(PyObject* one, PyObject* another) {
+  const PyTracebackObject* const first = traceback_of(another);
+  for (const PyTracebackObject* each = traceback_of(one); each; each = each->tb_next)
+    for (const PyTracebackObject* its = first; its; its = its->tb_next)
+      if (its->tb_frame == each->tb_frame) return true;
+  return false;
+}
+
+/// Whether an exception goes back to our cancellation, which is told by its text. On its way to the
+/// block that may have been replaced: by the CancelledError that a task gets when another that it
+/// waits for ends by one, and by one that code has raised when it caught ours. But one that came
+/// where the task waited while its code was still handling ours is somebody else's.
+bool goes_back_to_ours(const TimeLimit& limit, PyObject* error) {
+  constexpr int furthest = 100;
+  if (!error || !PyExceptionInstance_Check(error)) return false;
+  PyObject* each = Py_NewRef(error);
+  bool is_ours = false;
+  for (int length = 0; each && !is_ours && length < furthest; ++length) {
+    PyObject* const arguments = reinterpret_cast<PyBaseExceptionObject*>(each)->args;
+    is_ours = arguments && PyTuple_Check(arguments) && PyTuple_GET_SIZE(arguments) > 0 &&
+              PyTuple_GET_ITEM(arguments, 0) == limit.message;
+    PyObject* earlier = PyException_GetContext(each);
+    if (earlier && share_a_frame(each, earlier) && !was_raised_by_code(each)) Py_CLEAR(earlier);
+    Py_DECREF(each);
+    each = earlier;
+  }
+  Py_XDECREF(each);
+  return is_ours;
+}
+
 /// Whether what left the block is our cancellation of the task, and nobody else's.
 bool is_our_cancellation(const TimeLimit& limit, PyObject* task, PyObject* error) {
-  if (limit.cancelling < 0) {
-    PyObject* const arguments = error ? PyObject_GetAttrString(error, "args") : nullptr;
-    const bool is_ours = arguments && PyTuple_Check(arguments) && PyTuple_GET_SIZE(arguments) > 0 &&
-                         PyTuple_GET_ITEM(arguments, 0) == limit.message;
-    Py_XDECREF(arguments);
-    return is_ours;
-  }
+  if (limit.cancelling < 0) return goes_back_to_ours(limit, error);
   // Others may have cancelled the task too, and then that is what has happened to it.
   PyObject* const left = PyObject_CallMethod(task, "uncancel", nullptr);
   const bool is_ours = left && PyLong_AsSsize_t(left) <= limit.cancelling;
@@ -187,16 +298,11 @@ bool enter_task(TimeLimit& limit) {
   if (!loop) return !PyErr_Occurred();
   PyObject* task = call_imported("asyncio.tasks", "current_task", loop);
   if (task == Py_None) Py_CLEAR(task);
-  PyObject* const self = reinterpret_cast<PyObject*>(&limit);
-  PyObject* const function = task ? PyCFunction_New(&cancel_task_method, self) : nullptr;
+  limit.cancelling = task ? cancelling(task) : -1;
   const double seconds = static_cast<double>(limit.patience) * 1e-9;
-  limit.cancelling = function ? cancelling(task) : -1;
-  limit.timer = function && !PyErr_Occurred()
-                    ? PyObject_CallMethod(loop, "call_later", "dO", seconds, function)
-                    : nullptr;
-  Py_XDECREF(function);
+  const bool is_set = task && !PyErr_Occurred() && set_timer(limit, loop, seconds);
   Py_DECREF(loop);
-  if (limit.timer) {
+  if (is_set) {
     limit.task = task;
     return true;
   }
