@@ -7,11 +7,12 @@
 namespace underthread::os {
 
 enum class WaitsFor : std::uint8_t {
-  the_signal,    ///< in `sigwait` or its like: the thread would take it there
-  another_call,  ///< in a system call, which is neither that nor the wait for a lock
+  the_signal,    ///< in `sigwait` or its like: the thread would take it there; or it runs, blocks
+                 ///< the signal and may be on its way there
+  another_call,  ///< in a system call that waits for something else, and not for a lock
   a_lock,
   nothing,  ///< it runs, and may be on its way into a system call
-  unknown,  ///< the system does not tell (no /proc)
+  unknown,  ///< in a call that does not wait, or the system does not tell (no /proc)
 };
 /// What a thread of this process, by the kernel's number, waits for at this moment. One that runs
 /// is looked at that often. Async-signal-safe; keeps errno.

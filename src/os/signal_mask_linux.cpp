@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cstddef>
 #include <cstring>
+#include <string_view>
 #include <system_error>
 
 #include <fcntl.h>
@@ -15,24 +16,85 @@
 namespace underthread::os {
 namespace {
 
-/// Of a thread that sleeps in a system call: its number and its first argument, and another_call.
-WaitsFor read_syscall(std::uint64_t native_id, long& number, std::uintptr_t& argument) noexcept {
+/// Reads /proc/TID/`name`. @return how much; 0: nothing
+std::size_t read_of(std::uint64_t native_id, const char* name, char* text,
+                    std::size_t size) noexcept {
   char path[48] = "/proc/";
   char* const end = std::to_chars(path + std::strlen(path), path + 32, native_id).ptr;
-  std::strcpy(end, "/syscall");
+  std::strcpy(end, name);
   const int file = open(path, O_RDONLY | O_CLOEXEC);
-  if (file < 0) return WaitsFor::unknown;
-  char text[256];
-  const ssize_t got = read(file, text, sizeof text);
+  if (file < 0) return 0;
+  const ssize_t got = read(file, text, size);
   close(file);
-  if (got <= 0) return WaitsFor::unknown;
+  return got > 0 ? static_cast<std::size_t>(got) : 0;
+}
+
+/// Calls that wait for something: what a thread is in, rather than passes through.
+bool waits(long number) noexcept {
+  switch (number) {
+    case SYS_accept:
+    case SYS_accept4:
+    case SYS_clock_nanosleep:
+    case SYS_connect:
+    case SYS_epoll_pwait:
+    case SYS_fcntl:
+    case SYS_flock:
+    case SYS_nanosleep:
+    case SYS_openat:
+    case SYS_ppoll:
+    case SYS_pread64:
+    case SYS_preadv:
+    case SYS_pselect6:
+    case SYS_read:
+    case SYS_readv:
+    case SYS_recvfrom:
+    case SYS_recvmsg:
+    case SYS_rt_sigtimedwait:
+    case SYS_semtimedop:
+    case SYS_sendmsg:
+    case SYS_sendto:
+    case SYS_wait4:
+    case SYS_waitid:
+    case SYS_write:
+    case SYS_writev:
+#ifdef SYS_epoll_wait
+    case SYS_epoll_wait:
+    case SYS_open:
+    case SYS_pause:
+    case SYS_poll:
+    case SYS_select:
+#endif
+      return true;
+    default:
+      return false;
+  }
+}
+
+/// Of a thread that sleeps in a system call: its number and its first argument, and another_call.
+WaitsFor read_syscall(std::uint64_t native_id, long& number, std::uintptr_t& argument) noexcept {
+  char text[256];
+  const std::size_t got = read_of(native_id, "/syscall", text, sizeof text);
+  if (got == 0) return WaitsFor::unknown;
   // "128 0x7f41... 0x...": a thread that runs has a word in the place of the number.
   const char* const last = text + got;
   const auto [after, error] = std::from_chars(text, last, number);
   if (error != std::errc()) return WaitsFor::nothing;
   if (last - after < 4 || std::from_chars(after + 3, last, argument, 16).ec != std::errc())
     return WaitsFor::unknown;
-  return number == SYS_futex ? WaitsFor::a_lock : WaitsFor::another_call;
+  if (number == SYS_futex) return WaitsFor::a_lock;
+  return waits(number) ? WaitsFor::another_call : WaitsFor::unknown;
+}
+
+/// Whether a thread blocks a signal. False also where the system does not tell.
+bool blocks(std::uint64_t native_id, int signum) noexcept {
+  char text[4096];
+  const std::string_view status(text, read_of(native_id, "/status", text, sizeof text));
+  constexpr std::string_view title = "SigBlk:\t";
+  const std::size_t at = status.find(title);
+  if (at == std::string_view::npos) return false;
+  std::uint64_t mask = 0;
+  std::from_chars(text + at + title.size(), text + status.size(), mask, 16);
+  return (mask >> (signum - 1) & 1) != 0;
 }
 
 }  // namespace
@@ -47,6 +109,8 @@ WaitsFor waits_for(std::uint64_t native_id, int signum, int looks) noexcept {
     found = read_syscall(native_id, number, address);
     if (found == WaitsFor::nothing) sched_yield();
   }
+  // On its way into that, it blocks the signal already, and no other call would be ended by it.
+  if (found == WaitsFor::nothing && blocks(native_id, signum)) found = WaitsFor::the_signal;
   if (found == WaitsFor::another_call && number == SYS_rt_sigtimedwait) {
     found = WaitsFor::unknown;
     // Its set, in the memory that we share. By the system, since it may return meanwhile.
