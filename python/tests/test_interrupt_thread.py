@@ -401,6 +401,38 @@ class InterruptThread(unittest.TestCase):
         )
         self.assertEqual(out, "Theirs {'Stop'}\n")
 
+    def test_once_it_is_raised_in_a_wait_traced_code_runs_on(self):
+        # Up to 3.12 what is withdrawn from the interpreter leaves a flag set; on 3.11 traced code then hung.
+        out = run(
+            SETUP
+            + """
+    import cProfile
+    def work():
+        try:
+            turn.release()
+            held.acquire()
+        except Stop: print("stopped")
+    def limited():
+        try:
+            with underthread.time_limit(0.01): held.acquire()
+        except TimeoutError: print("limited")
+    def traced(): return sum(range(3))
+    turn = threading.Semaphore(0)
+    for ended in work, limited:
+        thread = in_thread(ended)
+        if ended is work:
+            turn.acquire()
+            interrupt(thread, Stop)
+        thread.join()
+        sys.settrace(lambda *event: None)
+        traced()
+        sys.settrace(None)
+        cProfile.Profile().runcall(traced)
+        print("traced")
+    """
+        )
+        self.assertEqual(out.split(), ["stopped", "traced", "limited", "traced"])
+
     @unittest.skipUnless(getattr(sys, "_is_gil_enabled", lambda: True)(), "the interpreter has no GIL to keep")
     def test_what_is_behind_one_that_somebody_overwrites_comes_without_another_look(self):
         out = run(

@@ -1,5 +1,6 @@
 """A time limit belongs to its thread and to its block: it is raised nowhere else, and a block that overran raises."""
 
+import sys
 import unittest
 
 from programs import MAY_FORK, run
@@ -115,6 +116,109 @@ class Blocks(unittest.TestCase):
             OVER,
         )
 
+    def test_one_that_was_raised_and_caught_in_its_block_leaves_others_in_force(self):
+        self.assert_prints(
+            """
+    def retry():
+        with time_limit(0.15):
+            for attempt in range(3):
+                print(told(acquire_within, 0.1))
+    def acquire_within(seconds):
+        with time_limit(seconds): held.acquire()
+    def clean_up():
+        with time_limit(0.05):
+            try: held.acquire()
+            except TimeoutError: print(told(acquire_within, 0.05))
+    for where in lambda function: told(function), in_thread:
+        where(retry)
+        where(clean_up)
+    def rows():
+        with time_limit(0.01):
+            try: held.acquire()
+            except TimeoutError: yield
+    kept = rows()
+    next(kept)
+    print(told(acquire_within, 0.05))
+    """,
+            *["the time limit of 0.1 s is over", "the time limit of 0.15 s is over", "the time limit of 0.1 s is over", OVER]
+            * 2,
+            OVER,
+        )
+
+    def test_a_function_below_a_generator_is_limited_in_its_code_in_any_thread(self):
+        self.assert_prints(
+            """
+    def limited(row):
+        start = time.monotonic()
+        with time_limit(0.05): spin(60)
+    def rows(): return list(limited(row) for row in [1])
+    async def main(): limited(1)
+    for function in rows, lambda: asyncio.run(main()):
+        print(told(function))
+        in_thread(lambda: print(told(function)))
+    """,
+            *[OVER] * 4,
+        )
+
+    def test_a_generator_that_another_thread_closes_leaves_nothing_in_its_own(self):
+        self.assert_prints(
+            """
+    import gc, weakref
+    def rows(seconds):
+        with time_limit(seconds):
+            spin(2 * seconds)
+            yield
+    class Stop(BaseException): pass
+    made, go, gone = [], threading.Semaphore(0), threading.Semaphore(0)
+    def work():
+        for number in range(20):
+            made.append(rows(0.001))
+            next(made[-1])
+            gone.release()
+            go.acquire()
+            with time_limit(3600), hold_interrupts(): pass
+        try:
+            with hold_interrupts():
+                gone.release()
+                go.acquire()
+        except Stop: print("stopped")
+    thread = threading.Thread(target=work)
+    thread.start()
+    for number in range(20):
+        gone.acquire()
+        made.pop().close()
+        go.release()
+    gone.acquire()
+    print(underthread.interrupt(thread, Stop))
+    go.release()
+    thread.join()
+    gc.collect()
+    print(sum(type(each).__name__ == "time_limit" for each in gc.get_objects()))
+    """,
+            "True",
+            "stopped",
+            "0",
+        )
+
+    def test_a_generator_that_is_resumed_late_is_raised_in_at_once_in_a_wait(self):
+        self.assert_prints(
+            """
+    def rows():
+        with time_limit(0.05):
+            yield
+            held.acquire()
+    def late():
+        kept = rows()
+        next(kept)
+        time.sleep(0.5)
+        start = time.monotonic()
+        print(told(next, kept), time.monotonic() - start < 0.2)
+    late()
+    in_thread(late)
+    """,
+            *[f"{OVER} True"] * 2,
+        )
+
     def test_it_may_be_entered_for_a_block_by_an_exit_stack(self):
         self.assert_prints(
             """
@@ -205,6 +309,29 @@ class Tasks(unittest.TestCase):
     print(told(asyncio.run, busy()))
     """,
             OVER,
+        )
+
+    @unittest.skipIf(sys.version_info < (3, 12), "there are no eager tasks")
+    def test_the_first_step_of_an_eager_task_does_not_get_its_parents(self):
+        self.assert_prints(
+            """
+    async def child():
+        spin(0.1)
+        print("child goes on")
+        await asyncio.sleep(3600)
+    async def main():
+        asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
+        try:
+            with time_limit(0.05):
+                task = asyncio.create_task(child())
+                await asyncio.sleep(3600)
+        except TimeoutError: print("limited")
+        print(task.done())
+    asyncio.run(main())
+    """,
+            "child goes on",
+            "limited",
+            "False",
         )
 
     def test_a_cancellation_by_others_stays_one(self):

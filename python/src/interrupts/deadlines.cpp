@@ -17,6 +17,10 @@
 namespace underthread::python {
 namespace {
 
+std::int64_t due_at(const TimeLimit& limit, std::int64_t moment) {
+  return std::max(moment, limit.not_before);
+}
+
 /// A limit's block is left, by whoever has it: its mailbox has nothing of it any more. @return
 /// whether the timekeeper is to be told
 bool take_out(Interrupts& all, Mailbox& box, TimeLimit& limit, Gone& gone) {
@@ -52,6 +56,7 @@ bool enter(Interrupts& all, TimeLimit& limit) {
       limit.ident = me;
       limit.holder = box->holder;
       limit.look_at = limit.deadline;
+      limit.not_before = 0;
       fill(limit.pending);
       box->add_limit(&limit);
       box->enter_block(&limit);
@@ -97,8 +102,9 @@ std::int64_t next_limit(Interrupts& all) {
     const Mailbox* const box = own_mailbox(all, gone);
     if (box && box->held == 0)
       for (const TimeLimit* each = box->limits; each; each = each->next)
-        if (each->deadline < next && (!each->frame || has_frame(all, box->ident, each->frame)))
-          next = each->deadline;
+        if (due_at(*each, each->deadline) < next &&
+            (!each->frame || has_frame(all, box->ident, each->frame)))
+          next = due_at(*each, each->deadline);
   }
   gone.drop_all();
   return next;
@@ -150,7 +156,8 @@ std::int64_t first_deadline(const Interrupts& all, bool by_timekeeper) {
   std::int64_t first = lot::never;
   const auto look_at = [&](const Mailbox& box) {
     for (const TimeLimit* each = box.limits; each; each = each->next)
-      if (each->by_timekeeper == by_timekeeper) first = std::min(first, each->look_at);
+      if (each->by_timekeeper == by_timekeeper)
+        first = std::min(first, due_at(*each, each->look_at));
   };
   if (!by_timekeeper) {
     if (const Mailbox* const box = find_mailbox(all, main_ident())) look_at(*box);

@@ -18,6 +18,9 @@
 namespace underthread::python {
 namespace {
 
+/// How long the blocks within one whose limit has been raised may take to be left: ns.
+constexpr std::int64_t time_to_unwind = 100'000'000;
+
 /// Whether a Pending may be raised in its thread now.
 bool is_due(const Interrupts& all, const Mailbox& box, const Pending& pending) {
   if (pending.kind == Kind::start_failure || box.held > 0) return false;
@@ -32,15 +35,21 @@ bool is_due_anywhere(const Interrupts& all, const Mailbox& box, const Pending& p
   return !pending.frame || (function && has_frame(all, box.ident, pending.limit->function));
 }
 
-/// A limit has been raised: those within its block that are over by now have got their error by
-/// that, which leaves their blocks too. Another on top of it would hide it.
-void take_in(Mailbox& box, const TimeLimit& limit, Gone& gone) {
+/// A limit has been raised, which leaves the blocks within its own too: their limits are not raised
+/// on top of it for a while, and hide it.
+void let_unwind(Mailbox& box, const TimeLimit& limit, Gone& gone) {
+  const std::int64_t not_before = os::now() + time_to_unwind;
+  const auto is_within = [&](const TimeLimit& each) {
+    return &each != &limit && each.begin >= limit.begin && each.frame == limit.frame;
+  };
+  for (TimeLimit* each = box.limits; each; each = each->next)
+    if (is_within(*each)) each->not_before = not_before;
   for (Pending *each = box.first, *next = nullptr; each; each = next) {
     next = each->next;
-    if (each == box.told || !each->limit || each->limit == &limit) continue;
-    if (each->limit->begin < limit.begin || each->limit->frame != limit.frame) continue;
-    each->limit->was_raised = true;
+    if (each == box.told || !each->limit || !is_within(*each->limit)) continue;
+    each->limit->not_before = not_before;
     box.remove(each);
+    box.add_limit(each->limit);
     gone.add(each);
   }
 }
@@ -152,7 +161,7 @@ Pending* take_first(Interrupts& all, Mailbox& box, Gone& gone) {
   all.account.raised += taken->kind == Kind::sent;
   if (taken->limit) {
     taken->limit->was_raised = true;
-    take_in(box, *taken->limit, gone);
+    let_unwind(box, *taken->limit, gone);
   }
   tell(all, box);
   return taken;
@@ -477,7 +486,7 @@ bool take_made(Interrupts& all, AsyncClass& it, bool held_off) {
       box->remove(made);
       gone.add(made);
       is_taken = true;
-      if (made->limit) take_in(*box, *made->limit, gone);
+      if (made->limit) let_unwind(*box, *made->limit, gone);
       if (held_off) ++box->held;
       tell(all, *box);
       is_left_over = plan_look(all, *box);

@@ -47,8 +47,9 @@ struct TimeLimit {
   std::uint32_t holder;
   std::int64_t begin;  ///< of the block, ns of the monotonic clock
   std::int64_t deadline;
-  std::int64_t look_at;  ///< when to look again, if its frame was suspended
-  Pending pending;       ///< what is sent when it is over
+  std::int64_t look_at;     ///< when to look again, if its frame was suspended
+  std::int64_t not_before;  ///< it is raised, if a limit around it has been
+  Pending pending;          ///< what is sent when it is over
   // In the mailbox's lists: what refers to it there; null: it is in none.
   TimeLimit** place;
   TimeLimit* next;

@@ -175,7 +175,7 @@ void expire(Interrupts& all, Mailbox& box, std::int64_t now) {
   const bool is_own = box.ident == get_ident();
   for (TimeLimit *each = box.limits, *next = nullptr; each; each = next) {
     next = each->next;
-    if ((is_own ? each->deadline : each->look_at) > now) continue;
+    if (std::max(is_own ? each->deadline : each->look_at, each->not_before) > now) continue;
     each->expired = true;
     each->state = TimeLimit::over;
     if (each->frame && !may_run(all, box, each->frame)) {
