@@ -45,6 +45,8 @@ class Nudge {
   /// has no timer left; then nudges are sent once and not again.
   bool aim(std::uint64_t native_id, int signum) noexcept;
 
+  /// Whether it has no timer of the system's.
+  bool is_put_away() const noexcept { return timer_.load(std::memory_order_relaxed) < 0; }
   /// The signal that it was last aimed with; 0: none.
   int signum() const noexcept { return signum_.load(std::memory_order_relaxed); }
 

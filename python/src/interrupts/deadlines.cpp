@@ -12,6 +12,7 @@
 #include "interrupts/interrupts.h"
 #include "interrupts/limit.h"
 #include "interrupts/main_thread.h"
+#include "interrupts/thread_nudge.h"
 #include "interrupts/timekeeper.h"
 
 namespace underthread::python {
@@ -80,6 +81,7 @@ void leave(Interrupts& all, TimeLimit& limit) {
     is_left_over = take_out(all, *box, limit, gone);
   }
   gone.drop_all();
+  settle_thread_nudge();
   if (is_left_over) call_timekeeper();
 }
 

@@ -123,6 +123,7 @@ void add_context(PyObject* error, PyObject* earlier) {
 
 /// Settles the interpreter, and raises `taken`. @return false: a Python error is set
 bool raise_and_drop(Interrupts& all, Pending* taken, const char* what) {
+  if (taken) settle_thread_nudge();
   // What was raised by that came first.
   PyObject *type = nullptr, *earlier = nullptr, *traceback = nullptr;
   if (!settle_interpreter(all)) {
@@ -370,6 +371,7 @@ bool hold(Interrupts& all, bool& is_first) {
     }
   }
   gone.drop_all();
+  settle_thread_nudge();
   if (!box) PyErr_NoMemory();
   return box != nullptr;
 }

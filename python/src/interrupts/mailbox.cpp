@@ -10,6 +10,7 @@
 #include "interrupts/interrupts.h"
 #include "interrupts/limit.h"
 #include "interrupts/main_thread.h"
+#include "interrupts/thread_nudge.h"
 #include "lot/thread_record.h"
 #include "os/futex.h"
 
@@ -214,6 +215,7 @@ void drop(Interrupts&, Pending* pending) {
 }
 
 void forget_mailbox(Interrupts& all) {
+  settle_thread_nudge();
   Gone gone(all);
   {
     const Guard guard;

@@ -64,7 +64,7 @@ void nudge_thread(Interrupts& all, Ident ident, lot::ThreadRecord& thread) {
 
 void settle_thread_nudge() {
   os::Nudge* const nudge = own_nudge();
-  if (!nudge || is_the_librarys()) return;
+  if (!nudge || is_the_librarys() || nudge->is_put_away()) return;
   if (is_awaited()) {
     nudge->begin_later();
   } else {

@@ -18,8 +18,8 @@ struct Interrupts;
 /// record of the thread of that ident.
 void nudge_thread(Interrupts& all, Ident ident, lot::ThreadRecord& thread);
 
-/// In the thread itself: it raises what it was nudged for. It is nudged on if the interpreter has
-/// been told of another.
+/// In the thread itself, where what it was nudged for is raised, held off or not to be raised any
+/// more, and at its end. It is nudged on if the interpreter has been told of another.
 void settle_thread_nudge();
 
 }  // namespace underthread::python
