@@ -18,6 +18,7 @@ import unittest
 import underthread
 from programs import PATIENCE
 
+HAS_GIL = getattr(sys, "_is_gil_enabled", lambda: True)()
 SOURCES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "embedding")
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(underthread.__file__)))
 
@@ -470,6 +471,8 @@ def later_ones_come():
     def test_an_interrupt_of_a_state_that_has_gone_is_not_raised_in_the_next(self):
         self.assert_forgotten("pass", "assert underthread.interrupt(ident, Stop)")
 
+    # Without a GIL the states of others cannot be told apart: one that is behind another comes to the next.
+    @unittest.skipUnless(HAS_GIL, "states are not known without a GIL")
     def test_several_of_a_state_that_has_gone_are_not_raised_in_the_next(self):
         self.assert_forgotten("pass", "assert all([underthread.interrupt(ident, Stop) for _ in range(3)])")
 

@@ -5,7 +5,7 @@
 
 namespace underthread::os {
 
-int Nudge::claim(int, void (*)()) noexcept {
+int Nudge::claim(int, void (*)(), int) noexcept {
   return 0;
 }
 

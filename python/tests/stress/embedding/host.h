@@ -14,6 +14,14 @@ static inline void require(int condition, const char* what) {
   exit(1);
 }
 
+/// A module of the host's own, which needs no GIL.
+static inline PyObject* declared(PyObject* module) {
+#ifdef Py_GIL_DISABLED
+  require(module && PyUnstable_Module_SetGIL(module, Py_MOD_GIL_NOT_USED) == 0, "a module is made");
+#endif
+  return module;
+}
+
 /// Runs a program's text in `__main__`. An error is printed and ends the program.
 static inline void run(const char* text) {
   require(PyRun_SimpleString(text) == 0, "the Python code ran to its end");

@@ -20,7 +20,7 @@ static PyModuleDef definition = {
     .m_base = PyModuleDef_HEAD_INIT, .m_name = "host", .m_methods = functions};
 
 static PyObject* make_host(void) {
-  return PyModule_Create(&definition);
+  return declared(PyModule_Create(&definition));
 }
 
 static void initialize_by_config(void) {
