@@ -8,7 +8,7 @@ namespace underthread::os {
 
 enum class WaitsFor : std::uint8_t {
   the_signal,    ///< in `sigwait` or its like: the thread would take it there; or it blocks the
-                 ///< signal, runs or waits for a lock, and may be on its way there
+                 ///< signal, and may be on its way there
   another_call,  ///< in a system call that waits for something else, and not for a lock
   a_lock,
   nothing,  ///< it runs, and may be on its way into a system call

@@ -109,10 +109,9 @@ WaitsFor waits_for(std::uint64_t native_id, int signum, int looks) noexcept {
     found = read_syscall(native_id, number, address);
     if (found == WaitsFor::nothing) sched_yield();
   }
-  // On its way into that, and be it that it waits for the GIL to be taken from it, it blocks the
-  // signal already; and no other call would be ended by that.
-  const bool may_come_to_it = found == WaitsFor::nothing || found == WaitsFor::a_lock;
-  if (may_come_to_it && blocks(native_id, signum)) found = WaitsFor::the_signal;
+  // It may be on its way into that, or come to it with the signal pending; and no call is ended by
+  // a signal that is blocked.
+  if (found != WaitsFor::the_signal && blocks(native_id, signum)) found = WaitsFor::the_signal;
   if (found == WaitsFor::another_call && number == SYS_rt_sigtimedwait) {
     found = WaitsFor::unknown;
     // Its set, in the memory that we share. By the system, since it may return meanwhile.
