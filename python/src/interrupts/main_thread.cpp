@@ -13,6 +13,8 @@
 #include "interrupts/interrupts.h"
 #include "interrupts/reserved_signal.h"
 #include "interrupts/signal_wait.h"
+#include "interrupts/thread_nudge.h"
+#include "interrupts/timekeeper.h"
 #include "lot/fork.h"
 #include "os/futex.h"
 #include "os/native_thread.h"
@@ -105,6 +107,7 @@ void forget_parents() {
   // Who forks is in no wait of ours.
   main_in_wait.store(nullptr, std::memory_order_relaxed);
   main_wait = {nullptr, nullptr};
+  forget_nudged_threads();
   main_native_id.store(os::thread_native_id(), std::memory_order_relaxed);
   known_main_ident.store(get_ident(), std::memory_order_relaxed);
 }
@@ -114,26 +117,41 @@ void put_nudge_away() {
   nudge.put_away();
   // Blocked, a nudge would wait for somebody to take it for another's.
   os::Nudge::discard(nudge.signum());
-  if (alarm_at.load(std::memory_order_relaxed) == lot::never) os::Nudge::let_go();
+  let_go_of_nudges();
 }
 
 /// Nudges the main thread, once or until it has looked, unless it would take the nudge for
-/// another's.
-void nudge_main_thread(bool once) {
+/// another's. `waits`: what it waits for. @return false: that cannot be told yet
+bool nudge_main_thread(SignalWait& waits, bool once) {
   const std::uint64_t native_id = main_native_id.load(std::memory_order_relaxed);
-  if (native_id == 0 || !may_use_signals()) return;
-  const bool is_here =
-      interrupts_of_main && PyInterpreterState_Get() == interrupts_of_main->interpreter;
-  SignalWait signal_wait(is_here ? interrupts_of_main : nullptr, main_ident());
+  if (native_id == 0 || !may_use_signals()) return true;
   const lot::Locked locked(lot::settings);
   // It may have looked by now, and put everything away.
-  if (!once && !is_awaited()) return;
+  if (!once && !is_awaited()) return true;
   const int signum = claim_nudge(nudged);
-  if (signum == 0 || signal_wait.is_for(native_id, signum)) return;
-  if (once) return os::Nudge::send_once(native_id, signum);
+  if (signum == 0 || waits.is_for(native_id, signum)) return true;
+  if (waits.is_unclear()) return false;
+  if (once) {
+    os::Nudge::send_once(native_id, signum);
+    return true;
+  }
   nudge.aim_without_timer(native_id, signum);
   nudge.open();
   nudge.begin_here();
+  return true;
+}
+
+/// In any thread with a thread state.
+void nudge_main_thread(bool once) {
+  const bool is_here =
+      interrupts_of_main && PyInterpreterState_Get() == interrupts_of_main->interpreter;
+  bool is_told = false;
+  {
+    SignalWait waits(is_here ? interrupts_of_main : nullptr, main_ident());
+    is_told = nudge_main_thread(waits, once);
+  }
+  // It runs C code, or somebody else has its processor.
+  if (!is_told) nudge_later();
 }
 
 // In the main thread, where it would run handlers.
@@ -330,6 +348,13 @@ bool may_use_signals() {
   return signals_are_ours.load(std::memory_order_relaxed);
 }
 
+void let_go_of_nudges() {
+  if (is_awaited() || threads_are_nudged() ||
+      alarm_at.load(std::memory_order_relaxed) != lot::never)
+    return;
+  os::Nudge::let_go();
+}
+
 int claim_nudge(void (*nudged)()) {
   return os::Nudge::claim(wanted_signal.load(std::memory_order_relaxed), nudged, reserved_signal());
 }
@@ -339,8 +364,7 @@ lot::ThreadRecord* begin_wait(lot::ThreadRecord& me) {
   if (nudge_is_left.load(std::memory_order_relaxed)) {
     nudge_is_left.store(false, std::memory_order_relaxed);
     const lot::Locked locked(lot::settings);
-    if (!is_awaited() && alarm_at.load(std::memory_order_relaxed) == lot::never)
-      os::Nudge::let_go();
+    let_go_of_nudges();
   }
   return main_in_wait.exchange(&me, std::memory_order_seq_cst);
 }
@@ -371,6 +395,11 @@ void hurry_main_thread(int signum) {
   if (action == os::SignalAction::system_default || action == os::SignalAction::ignored) return;
   if (PyInterpreterState_Get() == PyInterpreterState_Main()) main_ident();
   hurry();
+}
+
+bool nudge_again() {
+  SignalWait waits(nullptr, 0);
+  return nudge_main_thread(waits, false);
 }
 
 void look_soon() {
@@ -419,7 +448,7 @@ bool set_alarm(Interrupts& all) {
   if (first == lot::never) {
     if (alarm_at.exchange(lot::never, std::memory_order_relaxed) == lot::never) return !is_ended;
     alarm.put_away();
-    if (!is_awaited()) os::Nudge::let_go();
+    let_go_of_nudges();
     return !is_ended;
   }
   // A real-time signal would end the process if the program resets its handler meanwhile; SIGURG is
@@ -428,7 +457,7 @@ bool set_alarm(Interrupts& all) {
   learn_main_thread();
   if (signum != SIGURG || os::this_thread_blocks(signum) ||
       !alarm.aim(main_native_id.load(std::memory_order_relaxed), signum)) {
-    if (signum == SIGURG && !is_awaited()) os::Nudge::let_go();
+    if (signum == SIGURG) let_go_of_nudges();
     return false;
   }
   alarm_at.store(first, std::memory_order_relaxed);

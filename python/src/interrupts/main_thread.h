@@ -42,6 +42,9 @@ Ident main_ident();
 /// Whether signals are the interpreter's to use: not where its host has kept them for itself.
 bool may_use_signals();
 
+/// The signal has its action back, unless somebody is nudged, or an alarm is set. lot::settings is
+/// held.
+void let_go_of_nudges();
 /// The signal that nudges are sent with: what UNDERTHREAD_NUDGE says, else one that the program
 /// does nothing about; 0: none is to be had. `nudged`: as for os::Nudge::claim.
 int claim_nudge(void (*nudged)());
@@ -68,6 +71,9 @@ void tell_main_thread();
 /// After the interpreter has noted that the handler of `signum` is to run: sees to it that the main
 /// thread looks. Any thread with a thread state.
 void hurry_main_thread(int signum);
+/// Without the GIL: nudges the main thread, if it has not looked yet. @return false: it is not
+/// clear yet whether it would take the nudge for a signal that somebody has sent
+bool nudge_again();
 /// In the main thread, which was woken from a wait of ours just as that ended by itself, so that it
 /// has not looked: sees to it that it does.
 void look_soon();

@@ -40,14 +40,17 @@ class SignalWait {
   SignalWait(const SignalWait&) = delete;
   SignalWait& operator=(const SignalWait&) = delete;
 
-  /// Whether the thread waits for that signal. By the kernel's number of the same thread.
+  /// Whether the thread waits for that signal; by the kernel's number of the same thread. Where it
+  /// runs, and goes on running, that cannot be told: `is_unclear`.
   bool is_for(std::uint64_t native_id, int signum);
+  bool is_unclear() const { return is_unclear_; }
 
  private:
   Interrupts* all_;
   CodePlace place_ = {};
   bool is_known_ = false;
   bool is_learnt_ = false;
+  bool is_unclear_ = false;
 };
 
 int visit_code_places(const CodePlaces& places, visitproc visit, void* arg);

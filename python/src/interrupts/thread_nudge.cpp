@@ -11,6 +11,9 @@
 namespace underthread::python {
 namespace {
 
+/// How many threads have a nudge that is not put away. Guarded by lot::settings.
+constinit unsigned nudged_threads = 0;
+
 os::Nudge* own_nudge() {
   auto* const me = static_cast<lot::ThreadRecord*>(lot::this_thread);
   // acquire: pairs with the release in `nudge_thread`.
@@ -53,7 +56,9 @@ void nudge_thread(Interrupts& all, Ident ident, lot::ThreadRecord& thread) {
   }
   const int signum = claim_nudge(nudged);
   if (signum == 0 || signal_wait.is_for(native_id, signum)) return;
-  nudge->aim(native_id, signum);
+  if (nudge->is_put_away()) ++nudged_threads;
+  // Without a timer it is nudged once, and nobody has to put anything away.
+  if (!nudge->aim(native_id, signum)) --nudged_threads;
   nudge->open();
   // In a wait of ours it has been woken; it is nudged if that was just over.
   if (thread.waits_for.load(std::memory_order_relaxed))
@@ -71,7 +76,17 @@ void settle_thread_nudge() {
     const lot::Locked locked(lot::settings);
     nudge->put_away();
     os::Nudge::discard(nudge->signum());
+    if (nudged_threads > 0) --nudged_threads;
+    let_go_of_nudges();
   }
+}
+
+bool threads_are_nudged() {
+  return nudged_threads > 0;
+}
+
+void forget_nudged_threads() {
+  nudged_threads = 0;
 }
 
 }  // namespace underthread::python

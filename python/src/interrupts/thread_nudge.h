@@ -22,4 +22,9 @@ void nudge_thread(Interrupts& all, Ident ident, lot::ThreadRecord& thread);
 /// more, and at its end. It is nudged on if the interpreter has been told of another.
 void settle_thread_nudge();
 
+/// Whether any thread is nudged. lot::settings is held.
+bool threads_are_nudged();
+/// In the child of a fork: none is. Async-signal-safe.
+void forget_nudged_threads();
+
 }  // namespace underthread::python

@@ -12,6 +12,7 @@
 #include "interrupts/guard.h"
 #include "interrupts/interrupts.h"
 #include "interrupts/limit.h"
+#include "interrupts/main_thread.h"
 #include "lot/parking_lot.h"
 #include "lot/thread_record.h"
 #include "os/futex.h"
@@ -25,6 +26,10 @@ namespace {
 /// unless it is over before it would look.
 constexpr std::int64_t longest_sleep = 1'000'000'000;
 
+/// Until it is looked at again what a main thread waits for that is to be nudged: ns.
+constexpr std::int64_t first_pause_of_nudges = 100'000;
+constexpr std::int64_t longest_pause_of_nudges = 20'000'000;
+
 /// Between two looks whether it has ended or detached: ns.
 constexpr std::int64_t moment = 100'000;
 
@@ -36,6 +41,9 @@ constinit bool is_running = false;  ///< `thread` has not said that it ends
 constinit bool is_to_stop = false;
 /// It is not started while there are any.
 constinit unsigned forks_under_way = 0;
+/// When the main thread is to be nudged, and how long it has taken; lot::never: it is not.
+constinit std::int64_t nudge_at = lot::never;
+constinit std::int64_t nudge_pause = 0;
 constinit std::int64_t wakes_at = 0;  ///< at the latest: ns of the monotonic clock
 /// It is released to have it look again; it holds it otherwise.
 constinit Lock bell;
@@ -88,21 +96,30 @@ void keep() {
   for (bool is_idle = false;;) {
     Interrupts* due = nullptr;
     std::int64_t until = 0;
+    bool nudges = false;
     {
       const Guard guard;
       const std::int64_t now = os::now();
       std::int64_t next = 0;
       if (!is_to_stop) due = find_due(now, next);
-      if (is_to_stop || (!due && next == lot::never && is_idle)) {
+      nudges = nudge_at <= now;
+      if (nudges) nudge_at = lot::never;
+      next = std::min(next, nudge_at);
+      if (is_to_stop || (!due && !nudges && next == lot::never && is_idle)) {
         is_running = false;
         return;
       }
       until = wakes_at = std::min(next, now + longest_sleep);
-      is_idle = !due && next == lot::never;
+      is_idle = !due && !nudges && next == lot::never;
+    }
+    if (nudges && !nudge_again()) {
+      const Guard guard;
+      nudge_pause = std::min(2 * nudge_pause, longest_pause_of_nudges);
+      nudge_at = os::now() + nudge_pause;
     }
     if (due)
       visit(*due);
-    else
+    else if (!nudges)
       sleep_until(until);
   }
 }
@@ -171,6 +188,16 @@ void call_timekeeper() {
   // Without one, what is left over waits until its thread comes by or something else is sent to it.
   if (!keep_time(os::now())) PyErr_Clear();
   PyErr_Restore(type, error, traceback);
+}
+
+void nudge_later() {
+  const std::int64_t now = os::now();
+  {
+    const Guard guard;
+    nudge_pause = first_pause_of_nudges;
+    nudge_at = now + nudge_pause;
+  }
+  call_timekeeper();
 }
 
 void add_to_timekeeper(Interrupts& all) {
@@ -254,6 +281,7 @@ void restart_timekeeper() {
     if (forks_under_way > 0) --forks_under_way;
     for (const Interrupts* each = interpreters; each; each = each->next)
       is_needed = is_needed || (!each->is_ended && first_deadline(*each, true) != lot::never);
+    is_needed = is_needed || nudge_at != lot::never;
   }
   if (is_needed && !start()) PyErr_WriteUnraisable(nullptr);
 }
@@ -264,6 +292,7 @@ void forget_timekeeper() {
   is_running = false;
   is_to_stop = false;
   forks_under_way = 0;
+  nudge_at = lot::never;
 }
 
 }  // namespace underthread::python

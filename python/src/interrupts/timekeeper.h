@@ -4,7 +4,8 @@
 //
 // It starts with the first limit that needs it: of a thread other than the main one, or of a main
 // thread that cannot have an alarm (main_thread.h) or has other threads beside it. It also looks
-// after exceptions that wait in a mailbox behind another (mailbox.h). It ends when there has been
+// after exceptions that wait in a mailbox behind another (mailbox.h), and nudges a main thread of
+// which it was not clear whether that may be. It ends when there has been
 // nothing to look after for a second; before a fork, so that a child, and the interpreter's
 // warning, see no thread that the program has not started; and with the last interpreter. A program
 // with one thread never has it.
@@ -23,6 +24,10 @@ struct Interrupts;
 bool keep_time(std::int64_t look_at);
 /// A mailbox is to be looked at again. A Python error that is set stays, and none is.
 void call_timekeeper();
+
+/// The timekeeper is to nudge the main thread (`nudge_again`), as soon as it is clear what that
+/// waits for. A Python error that is set stays, and none is.
+void nudge_later();
 
 /// From now on the timekeeper knows this interpreter, or does not any more.
 void add_to_timekeeper(Interrupts& all);
