@@ -36,7 +36,7 @@ bool SignalWait::is_for(std::uint64_t native_id, int signum) {
   const os::WaitsFor found = os::waits_for(native_id, signum, looks);
   // One that waits for the GIL may have made its call already: it is at the place all the same.
   is_learnt_ = found == os::WaitsFor::another_call;
-  is_unclear_ = UNDERTHREAD_HAS_GIL && found == os::WaitsFor::nothing;
+  is_unclear_ = found == os::WaitsFor::nothing;
   return found == os::WaitsFor::the_signal;
 }
 
