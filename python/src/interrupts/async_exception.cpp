@@ -274,8 +274,11 @@ bool settle_interpreter(Interrupts& all) {
       result = PyEval_EvalCode(all.nothing, names, names);
     }
     Py_XDECREF(result);
-    // Somebody has been told of one meanwhile, and that has ended it.
-    if (state->async_exc == marker) Py_CLEAR(state->async_exc);
+    // A signal's handler has raised before that, and the next time is for it.
+    if (state->async_exc == marker) {
+      Py_CLEAR(state->async_exc);
+      all.has_withdrawn = true;
+    }
     if (!result && PyErr_ExceptionMatches(marker)) PyErr_Clear();
   }
   Py_XDECREF(names);
