@@ -350,8 +350,12 @@ is_planted = True
             return ended.stdout, set(log.read().split())
 
     def test_the_launcher_imports_nothing_that_python_does_not(self):
+        # But for atexit, which is built in: no file of the current directory is taken for it.
+        ours = ("underthread", "atexit")
+
         def modules(*words):
-            return {name for name in self.program.run(STOCK, *words).stdout.split() if "underthread" not in name}
+            names = self.program.run(STOCK, *words).stdout.split()
+            return {name for name in names if not any(each in name for each in ours)}
 
         by_module = modules("-m", "program")
         plain = modules("program.py")
