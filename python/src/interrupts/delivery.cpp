@@ -136,8 +136,11 @@ bool raise_and_drop(Interrupts& all, Pending* taken, const char* what) {
                          : taken->kind == Kind::adopted ? PyObject_CallNoArgs(taken->exception)
                                                         : Py_NewRef(taken->exception);
   if (made && PyExceptionInstance_Check(made)) {
-    if (earlier) add_context(made, earlier);
+    Py_INCREF(made);
     raise_instance(made);
+    // To raise it has given it the context that it is raised in.
+    if (earlier) add_context(made, earlier);
+    Py_DECREF(made);
   } else if (made) {
     PyErr_Format(PyExc_TypeError, "calling %R should have returned an instance of BaseException",
                  taken->exception);

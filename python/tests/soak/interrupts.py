@@ -190,7 +190,8 @@ def start_one(chance):
 
     thread = threading.Thread(target=run)
     thread.start()
-    send(thread, thread if chance.randrange(2) else thread.ident)
+    # Not its ident, which may be another's by now.
+    send(thread, thread)
     thread.join()
     count("threads")
 
