@@ -5,6 +5,7 @@
 #include "interrupts/guard.h"
 #include "interrupts/interrupts.h"
 #include "interrupts/limit.h"
+#include "interrupts/main_thread.h"
 #include "interrupts/start_failure.h"
 
 namespace underthread::python {
@@ -255,8 +256,8 @@ PyObject* code_of(const Interrupts& all, Ident ident, int& instruction) {
 
 #if PY_VERSION_HEX < 0x030D0000
 
-bool settle_interpreter(Interrupts& all) {
-  if (!all.has_withdrawn) return true;
+bool settle_interpreter(Interrupts& all, bool in_main) {
+  if (!all.has_withdrawn || (!in_main && runs_handlers_here())) return true;
   PyThreadState* const state = PyThreadState_Get();
   // Another is on its way, and ends it.
   if (async_exception_of(state) || state->interp != all.interpreter || is_finalizing()) return true;
@@ -291,7 +292,7 @@ bool settle_interpreter(Interrupts& all) {
 
 #else
 
-bool settle_interpreter(Interrupts&) {
+bool settle_interpreter(Interrupts&, bool) {
   return true;
 }
 

@@ -77,8 +77,9 @@ PyObject* code_of(const Interrupts& all, Ident ident, int& instruction);
 /// Up to 3.12, after an exception that was told has been withdrawn: all threads go on looking for
 /// it, which costs time, and on 3.11 traced code does nothing else any more. Ends that, by a line
 /// of Python that raises and whose error is dropped. An error that is set stays; else what others
-/// have sent may be raised here: @return false: it is. Not under Guard.
-bool settle_interpreter(Interrupts& all);
+/// have sent may be raised here: @return false: it is. Not under Guard. The main thread, which
+/// withdraws nothing, leaves it to others, since handlers would run here: but for `in_main`.
+bool settle_interpreter(Interrupts& all, bool in_main = false);
 
 /// Whether the thread of that ident is in `thread.start()`. Without a GIL: true.
 bool is_starting(const Interrupts& all, Ident ident, PyObject* thread);

@@ -170,7 +170,7 @@ void forget_in_child(Interrupts& all) {
   all.forks = forks;
   all.visitors = 0;
   keep_own_mailbox(all);
-  if (!settle_interpreter(all)) PyErr_WriteUnraisable(nullptr);
+  if (!settle_interpreter(all, true)) PyErr_WriteUnraisable(nullptr);
   if (all.interpreter != PyInterpreterState_Main()) return;
   const bool holds = is_held(all);
   forget_held_signals(holds);
