@@ -92,22 +92,23 @@ class Blocks(unittest.TestCase):
         self.assert_prints(
             """
     def rows():
-        with time_limit(0.05):
-            with underthread.hold_interrupts(): time.sleep(0.1); yield "held"
+        with time_limit(0.05) as limit:
+            with underthread.hold_interrupts():
+                while not limit.expired: pass
+                yield "held"
             time.sleep(3600)
     kept = rows()
     print(next(kept))
     print(told(next, kept))
     def steps():
-        with time_limit(0.05):
+        with time_limit(0.05) as limit:
             yield
-            time.sleep(0.1)
+            while not limit.expired: pass
             yield "suspended"
             time.sleep(3600)
     kept = steps()
     next(kept)
     with underthread.hold_interrupts(): print(next(kept))
-    time.sleep(0.05)
     print(told(next, kept))
     """,
             "held",

@@ -20,6 +20,9 @@
 #define UNDERTHREAD_HAS_SENTINEL (PY_VERSION_HEX < 0x030D0000)
 /// `interrupt_main` takes a signal's number.
 #define UNDERTHREAD_INTERRUPT_TAKES_SIGNUM (PY_VERSION_HEX >= 0x030A0000)
+/// One flag of the interpreter makes all threads look for an exception that one was told of. It
+/// stays where that is withdrawn, until somebody raises another.
+#define UNDERTHREAD_ASYNC_FLAG_STAYS (PY_VERSION_HEX < 0x030D0000)
 /// Threads can be given names (`set_name`).
 #define UNDERTHREAD_NAMES_THREADS (PY_VERSION_HEX >= 0x030E0000)
 /// `lock.__enter__` takes no arguments, and `__exit__` exactly three.
@@ -225,11 +228,7 @@ inline const void* running_frame() {
 #endif
 }
 
-/// What an exception that is told makes all threads look for it is one flag of the interpreter,
-/// which stays where that is withdrawn: until somebody is told of another, and raises it.
-constexpr bool async_flag_stays = PY_VERSION_HEX < 0x030D0000;
-
-#if PY_VERSION_HEX < 0x030D0000
+#if UNDERTHREAD_ASYNC_FLAG_STAYS
 /// No trace or profile function sees what runs in this thread while it exists.
 class NoTracing {
  public:

@@ -254,7 +254,7 @@ PyObject* code_of(const Interrupts& all, Ident ident, int& instruction) {
   return state ? code_of(state, instruction) : nullptr;
 }
 
-#if PY_VERSION_HEX < 0x030D0000
+#if UNDERTHREAD_ASYNC_FLAG_STAYS
 
 bool settle_interpreter(Interrupts& all, bool in_main) {
   if (!all.has_withdrawn || (!in_main && runs_handlers_here())) return true;

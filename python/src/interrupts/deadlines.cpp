@@ -87,13 +87,16 @@ void leave(Interrupts& all, TimeLimit& limit) {
 
 void abandon(Interrupts& all, TimeLimit& limit) {
   Gone gone(all);
+  bool is_left_over = false;
   {
     const Guard guard;
     if (limit.state == TimeLimit::idle) return;
     limit.state = TimeLimit::idle;
-    if (Mailbox* const box = find_mailbox(all, limit.ident)) take_out(all, *box, limit, gone);
+    if (Mailbox* const box = find_mailbox(all, limit.ident))
+      is_left_over = take_out(all, *box, limit, gone);
   }
   gone.drop_all();
+  if (is_left_over) call_timekeeper();
 }
 
 std::int64_t next_limit(Interrupts& all) {

@@ -31,8 +31,8 @@ bool is_due(const Interrupts& all, const Mailbox& box, const Pending& pending) {
 /// may be suspended on the way there; not below a function that has not returned.
 bool is_due_anywhere(const Interrupts& all, const Mailbox& box, const Pending& pending) {
   if (!is_due(all, box, pending)) return false;
-  const PyObject* const function = pending.limit ? pending.limit->function : nullptr;
-  return !pending.frame || (function && has_frame(all, box.ident, pending.limit->function));
+  PyObject* const function = pending.limit ? pending.limit->function : nullptr;
+  return !pending.frame || (function && has_frame(all, box.ident, function));
 }
 
 /// A limit has been raised, which leaves the blocks within its own too: their limits are not raised
@@ -76,11 +76,10 @@ Pending* first_due_anywhere(const Interrupts& all, const Mailbox& box) {
 /// What somebody else has told the interpreter to raise in that thread, to go first: null: nothing,
 /// or it cannot be had. Not under Guard.
 Pending* adopt(Interrupts& all, Ident ident) {
-  Interrupts& here = all;
   PyObject* theirs = nullptr;
   {
     const Guard guard;
-    theirs = const_cast<PyObject*>(async_exception_of(here, ident));
+    theirs = const_cast<PyObject*>(async_exception_of(all, ident));
     const Mailbox* const box = find_mailbox(all, ident);
     if (box && box->told && box->told->async_class->told == theirs) theirs = nullptr;
     Py_XINCREF(theirs);
@@ -96,12 +95,6 @@ Pending* adopt(Interrupts& all, Ident ident) {
   adopted->kind = Kind::adopted;
   adopted->exception = theirs;
   return adopted;
-}
-
-/// Takes the reference.
-void raise_instance(PyObject* instance) {
-  PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(instance)), instance);
-  Py_DECREF(instance);
 }
 
 /// Puts an error behind another, and all that were under way when that came.
@@ -136,8 +129,7 @@ bool raise_and_drop(Interrupts& all, Pending* taken, const char* what) {
                          : taken->kind == Kind::adopted ? PyObject_CallNoArgs(taken->exception)
                                                         : Py_NewRef(taken->exception);
   if (made && PyExceptionInstance_Check(made)) {
-    Py_INCREF(made);
-    raise_instance(made);
+    PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(made)), made);
     // To raise it has given it the context that it is raised in.
     if (earlier) add_context(made, earlier);
     Py_DECREF(made);
