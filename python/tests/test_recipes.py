@@ -42,17 +42,27 @@ def run(text, *recipes, on=OURS, env=None, stderr=""):
     return ended.stdout
 
 
-def sleeps(pid):
-    """How often the main thread has gone to sleep, once it sleeps and nothing more happens; else None."""
-    seen = []
-    for _ in range(2):
-        with open(f"/proc/{pid}/task/{pid}/status") as file:
+def tasks(pid):
+    """For each thread of a process its state and how often it has gone to sleep."""
+    found = {}
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{task}/status") as file:
             status = dict(line.split(":\t", 1) for line in file)
-        if not status["State"].startswith("S"):
-            return None
-        seen.append(int(status["voluntary_ctxt_switches"]))
-        time.sleep(0.005)  # between two looks at a state
-    return seen[0] if seen[0] == seen[1] else None
+        found[int(task)] = status["State"][0], int(status["voluntary_ctxt_switches"])
+    return found
+
+
+def sleeps(pid):
+    """How often the main thread has gone to sleep, once all threads sleep at one moment; else None.
+
+    One that sleeps at two looks, and has not gone to sleep in between, has slept all the time. If that is true of all
+    of them, all slept when the first look ended: nothing is under way.
+    """
+    first = tasks(pid)
+    if any(state != "S" for state, _ in first.values()):
+        return None
+    time.sleep(0.005)  # between two looks at a state
+    return first[pid][1] if tasks(pid) == first else None
 
 
 class Process:
@@ -74,7 +84,7 @@ class Process:
         return self.process.poll() is not None
 
     def await_sleep(self, more_than=-1):
-        """Waits until the main thread sleeps, has slept more often than that, or has ended."""
+        """Waits until all threads sleep, the main thread more often than that, or it has ended."""
 
         def asleep():
             if self.has_ended():
@@ -85,7 +95,7 @@ class Process:
                 return None
             return (count,) if count is not None and count > more_than else None
 
-        found = wait_for(asleep, "a main thread that sleeps")
+        found = wait_for(asleep, "threads that sleep")
         return -1 if found is True else found[0]
 
     def await_threads(self, count):
