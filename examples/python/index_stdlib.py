@@ -15,7 +15,7 @@ Exit status: 0 all was read; 1 it could not be done; 2 wrong usage; 124 the time
 by SIGINT after Ctrl-C. In the last two cases the results say that they are partial.
 """
 
-import _thread
+import _thread  # only to say which one it is
 import argparse
 import os
 import queue
@@ -28,8 +28,7 @@ from collections import Counter
 
 IDENTIFIER = re.compile(rb"(?<![\w\x80-\xff])[A-Za-z_\x80-\xff][\w\x80-\xff]*")
 
-# The main thread looks up this often, in seconds: to move the bar, and because the stock _thread
-# lets a waiting main thread know of interrupt_main() only once its wait is over.
+# The main thread looks up this often, in seconds: to move the bar, and whether it is to stop.
 TICK = 0.1
 
 
@@ -47,7 +46,7 @@ class Job:
         self.files_read = 0
         self.bytes_read = 0
         self.unreadable = []
-        self.over = False
+        self.interrupted = False
         self.time_is_up = False
         self.stop = threading.Event()
         self.finished = threading.Event()
@@ -62,6 +61,8 @@ def list_files(root, job):
 
     files = []
     for directory, subdirectories, names in os.walk(os.fsencode(root), onerror=cannot_list):
+        if job.interrupted:
+            break
         subdirectories[:] = [
             name for name in subdirectories if name not in (b"site-packages", b"dist-packages")
         ]
@@ -99,11 +100,7 @@ def work(job):
 
 def watch(job, seconds):
     if not job.finished.wait(seconds):
-        # Under the lock, because a result that is being printed must not be interrupted.
-        with job.lock:
-            if not job.over:
-                job.time_is_up = True
-                _thread.interrupt_main()
+        job.time_is_up = True
 
 
 def draw_bar(job):
@@ -114,7 +111,7 @@ def draw_bar(job):
 
 
 def run(job, options):
-    """Reads all the files; returns what cut that short, or ""."""
+    """Reads all the files, or those that could be read until it had to stop."""
     show_bar = options.progress and sys.stderr.isatty()
     try:
         # Daemons, so that one that is stuck in a read does not keep an interrupted program alive.
@@ -124,26 +121,24 @@ def run(job, options):
             threading.Thread(target=work, args=(job,), name=f"worker-{number}", daemon=True).start()
         files = list_files(options.root, job)
         job.files = job.files_left = len(files)
-        job.listed = True
+        job.listed = not job.interrupted
         for path in files:
             job.queue.put(path)
         for _ in range(options.threads):
             job.queue.put(None)
-        # Where SIGINT is ignored interrupt_main() does nothing, and we have to look ourselves.
-        deaf = signal.getsignal(signal.SIGINT) == signal.SIG_IGN
-        while not job.finished.wait(TICK) and not (deaf and job.time_is_up):
+        while not (job.finished.wait(TICK) or job.interrupted or job.time_is_up):
             if show_bar:
                 draw_bar(job)
-        with job.lock:
-            job.over = True
-    except KeyboardInterrupt:
-        if not job.time_is_up:
-            return "Ctrl-C"
     finally:
         job.stop.set()
         if show_bar:
             draw_bar(job)
             sys.stderr.write("\n")
+
+
+def what_cut_it_short(job, options):
+    if job.interrupted:
+        return "Ctrl-C"
     if job.listed and job.files_left == 0:
         return ""
     return f"{options.seconds:g} seconds were up" if job.time_is_up else "a worker failed"
@@ -243,12 +238,22 @@ def main():
     if not os.path.isdir(options.root):
         sys.exit(f"index_stdlib: no such directory: {options.root}")
     job = Job(options.threads)
+
+    def stop(signum, frame):
+        # It raises nothing: an exception that comes within Condition.wait, on any _thread, may find its
+        # lock released. The next Ctrl-C ends the program wherever it is.
+        job.interrupted = True
+        signal.signal(signum, signal.SIG_DFL)
+
+    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
+        signal.signal(signal.SIGINT, stop)
     try:
-        cut_short = run(job, options)
+        run(job, options)
         # Results that nobody reads must not hold up whoever presses Ctrl-C now.
-        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        if signal.getsignal(signal.SIGINT) is stop:
             signal.signal(signal.SIGINT, signal.SIG_DFL)
         with job.lock:
+            cut_short = what_cut_it_short(job, options)
             done = report(job, options, cut_short)
     except (OSError, RuntimeError) as reason:
         sys.exit(f"index_stdlib: {reason}")
