@@ -45,7 +45,8 @@ class RunFromScratch(unittest.TestCase):
         self.assertEqual((second.returncode, second.stdout, second.stderr), (0, expected, ""))
 
     def test_shows_why_the_build_failed(self):
-        (self.tree / "examples" / "broken.cpp").write_text("int main() { return nonsense; }\n")
+        # Among the first to be compiled.
+        (self.tree / "src" / "deadline.cpp").write_text("int main() { return nonsense; }\n")
         done = self.run_echo()
         self.assertEqual((done.returncode, done.stdout), (1, ""))
         self.assertIn("nonsense", done.stderr)
