@@ -8,5 +8,7 @@ namespace underthread {
 /// Runs the handlers of the signals that have arrived, lowest number first, in the main thread
 /// `me`. If one throws, the signals behind it stay due.
 void run_due_handlers(lot::ThreadRecord& me);
+/// Whether it would run one.
+bool handlers_are_due(const lot::ThreadRecord& me) noexcept;
 
 }  // namespace underthread

@@ -7,6 +7,7 @@
 #include <system_error>
 
 #include "current_thread.h"
+#include "due_handlers.h"
 #include "lot/fork.h"
 #include "os/futex.h"
 #include "os/native_thread.h"
@@ -32,6 +33,13 @@ void nudged() {
     me->nudge.load(std::memory_order_relaxed)->again();
   else
     settle_nudge(*me);
+}
+
+/// `pending` may be set and nothing be pending: by a main thread that becomes known, and by a poke at
+/// the thread that had this record before. No call is to end for that. What comes after the look sets
+/// it again.
+void forget_false_alarm(lot::ThreadRecord& me) noexcept {
+  if (lot::take_pending(me) && (lot::has_letter(me) || handlers_are_due(me))) lot::look_again(me);
 }
 
 /// Has the nudge aim at this thread, which is in no scope. @throws as InterruptibleSyscalls
@@ -110,6 +118,7 @@ InterruptibleSyscalls::InterruptibleSyscalls() {
   if (me.interruptible_scopes == 0) {
     lot::call_in_fork_child(aim_anew);
     aim_nudge(me);
+    forget_false_alarm(me);
   }
   if (++me.interruptible_scopes == 1) open_nudge(me);
 }

@@ -180,6 +180,11 @@ void interrupt_main(int signum) {
   if (handled.load(std::memory_order_acquire) & only(signum)) arrive(signum);
 }
 
+bool handlers_are_due(const lot::ThreadRecord& me) noexcept {
+  return lot::main_thread.load(std::memory_order_acquire) == &me &&
+         arrived.fetch_or(0, std::memory_order_acq_rel) != 0;
+}
+
 void run_due_handlers(lot::ThreadRecord& me) {
   while (const SignalSet due = arrived.fetch_or(0, std::memory_order_acq_rel)) {
     const int signum = std::countr_zero(due) + 1;

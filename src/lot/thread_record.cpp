@@ -255,6 +255,11 @@ Letter* take_letter(ThreadRecord& me, bool& more) noexcept {
   return letter;
 }
 
+bool has_letter(const ThreadRecord& me) noexcept {
+  Locked locked(registry.mutex);
+  return me.letters != nullptr;
+}
+
 void keep_only(ThreadRecord* me) noexcept {
   registry.mutex.forget();
   registry.by_ident.clear();
