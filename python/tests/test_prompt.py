@@ -77,16 +77,19 @@ class Prompt(unittest.TestCase):
         # At any moment: before the call, between the last look and the call, in the call.
         time.sleep(0.002 * turn)
         _thread.interrupt_main()
+        ended.release()
+    ended = _thread.allocate_lock()
+    ended.acquire()
     try:
         for turn in range(8):
-            thread = threading.Thread(target=interrupt)
             try:
-                thread.start()
+                # Not a Thread, whose start waits by a Condition: that is not safe against an exception.
+                _thread.start_new_thread(interrupt, ())
                 while True:
                     {wait}
             except KeyboardInterrupt:
                 print("interrupted")
-            thread.join()
+            ended.acquire()
     finally:
         os.unlink(fifo)
         child.communicate("")
