@@ -35,9 +35,9 @@ void nudged() {
     settle_nudge(*me);
 }
 
-/// `pending` may be set and nothing be pending: by a main thread that becomes known, and by a poke at
-/// the thread that had this record before. No call is to end for that. What comes after the look sets
-/// it again.
+/// `pending` may be set and nothing be pending: by a main thread that becomes known, and by a poke
+/// at the thread that had this record before. No call is to end for that. What comes after the look
+/// sets it again.
 void forget_false_alarm(lot::ThreadRecord& me) noexcept {
   if (lot::take_pending(me) && (lot::has_letter(me) || handlers_are_due(me))) lot::look_again(me);
 }

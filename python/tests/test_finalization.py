@@ -82,6 +82,37 @@ class Finalization(unittest.TestCase):
         self.assertIn("<unlocked _thread.lock object", theirs)
         self.assertIn("<unlocked _thread.lock object", ours)
 
+    def test_what_was_sent_and_cannot_be_raised_any_more_is_not_raised_as_something_else(self):
+        out = run(
+            """
+    import atexit, os, threading
+    go_on, done = os.pipe(), os.pipe()
+    def last():
+        os.write(go_on[1], b"x")
+        os.read(done[0], 1)
+    # Before ours, and so run after it.
+    atexit.register(last)
+    import underthread
+    underthread.install()
+    begun = threading.Lock()
+    begun.acquire()
+    def work():
+        try:
+            begun.release()
+            os.read(go_on[0], 1)
+            for _ in range(1000): pass
+        except KeyError: pass
+        except BaseException as error: print(repr(error), flush=True)
+        os.write(done[1], b"x")
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    begun.acquire()
+    # It may come before the read, and is then raised there.
+    print(underthread.interrupt(thread, KeyError))
+    """
+        )
+        self.assertEqual(out, "True\n")
+
 
 if __name__ == "__main__":
     unittest.main()

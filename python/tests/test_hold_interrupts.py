@@ -1,5 +1,6 @@
 """underthread.hold_interrupts: nothing interrupts the block, and what came is delivered where it is left."""
 
+import sys
 import unittest
 
 from programs import run
@@ -389,6 +390,30 @@ class HoldInterrupts(unittest.TestCase):
             "True",
             "Stop False",
         )
+
+    @unittest.skipIf(sys.version_info < (3, 11), "operator.call")
+    def test_an_audit_hook_that_forbids_to_compile_changes_nothing(self):
+        # What was sent just before the block is withdrawn from the interpreter where it is entered.
+        out = run(
+            """
+    import functools, operator, sys, threading, underthread
+    underthread.interrupt(0, KeyError)
+    def hook(event, _):
+        if event == "compile": raise PermissionError
+    sys.addaudithook(hook)
+    def work():
+        hold = underthread.hold_interrupts()
+        send = functools.partial(underthread._core._underthread.interrupt, threading.get_ident(), KeyError("sent"))
+        tuple(map(operator.call, [send, hold.__enter__]))
+        print("held")
+        try: hold.__exit__(None, None, None)
+        except KeyError as error: print(error)
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    """
+        )
+        self.assertEqual(out.splitlines(), ["held", "'sent'"])
 
 
 if __name__ == "__main__":

@@ -196,6 +196,38 @@ class InterruptThread(unittest.TestCase):
             out.splitlines(), ["False False False False False False", "True True", "False"]
         )
 
+    def test_one_that_is_not_among_those_that_run_yet_is_not_waited_for_where_it_cannot_come(self):
+        # In the thread itself, in code that runs amid its start; and in one that holds what it needs for that.
+        out = run(
+            """
+    import gc, threading, underthread
+    thread = threading.Thread(target=int)
+    def amid(phase, _):
+        if threading.get_ident() == thread.ident and phase == "start" and amid in gc.callbacks:
+            gc.callbacks.remove(amid)
+            print(thread in threading._limbo, underthread.interrupt(thread, SystemExit))
+    thresholds = gc.get_threshold()
+    gc.callbacks.append(amid)
+    gc.set_threshold(1)
+    thread.start()
+    gc.set_threshold(*thresholds)
+    thread.join()
+    class Event(threading.Event):
+        def wait(self, timeout=None):
+            while not thread.ident: pass
+            with threading._active_limbo_lock:
+                if thread in threading._limbo: print(underthread.interrupt(thread, SystemExit))
+                else: print(False)
+            return super().wait(timeout)
+    thread = threading.Thread(target=int)
+    thread._started = Event()
+    with threading._active_limbo_lock: pass
+    thread.start()
+    thread.join()
+    """
+        )
+        self.assertEqual(out.splitlines(), ["True False", "False"])
+
     def test_a_thread_that_has_ended_is_not_its_successor(self):
         # The C library gives a new thread the ident of one that has ended.
         out = run(

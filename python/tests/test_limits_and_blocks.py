@@ -152,14 +152,19 @@ class Blocks(unittest.TestCase):
     def limited(row):
         start = time.monotonic()
         with time_limit(0.05): spin(60)
+    def enters(row):
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(time_limit(0.05))
+            spin(60)
     def rows(): return list(limited(row) for row in [1])
+    def entered_rows(): return list(enters(row) for row in [1])
     async def main(): limited(1)
-    for function in rows, lambda: asyncio.run(main()):
+    for function in rows, entered_rows, lambda: asyncio.run(main()):
         print(told(function))
         # Without a GIL nobody can see what another thread runs.
         if getattr(sys, "_is_gil_enabled", lambda: True)(): in_thread(lambda: print(told(function)))
     """,
-            *[OVER] * (4 if getattr(sys, "_is_gil_enabled", lambda: True)() else 2),
+            *[OVER] * (6 if getattr(sys, "_is_gil_enabled", lambda: True)() else 3),
         )
 
     def test_a_generator_that_another_thread_closes_leaves_nothing_in_its_own(self):
@@ -449,6 +454,9 @@ class Tasks(unittest.TestCase):
         def __await__(self): return limited().__await__()
     class Generating:
         def __await__(self): return (yield from limited().__await__())
+    class Limiting:
+        def __await__(self):
+            with time_limit(0.05): yield from asyncio.sleep(1).__await__()
     @contextlib.asynccontextmanager
     async def entered():
         with time_limit(0.05): await asyncio.sleep(1)
@@ -548,6 +556,80 @@ class Tasks(unittest.TestCase):
         )
 
 
+    def test_an_async_generator_that_is_resumed_late_and_waits_has_its_task_cancelled(self):
+        # The task that has entered the block, another one that has the generator now, or one for each step.
+        self.assert_prints(
+            """
+    async def rows():
+        with time_limit(0.05):
+            yield
+            await asyncio.sleep(60)
+    async def step(rows): return await rows.__anext__()
+    async def one():
+        it = rows()
+        await it.__anext__()
+        await asyncio.sleep(0.1)
+        await it.__anext__()
+    async def another():
+        it = rows()
+        await it.__anext__()
+        await asyncio.sleep(0.1)
+        await asyncio.ensure_future(step(it))
+    async def one_for_each():
+        it = rows()
+        while True: await asyncio.wait_for(it.__anext__(), 60)
+    for function in one, another, one_for_each: print(told(asyncio.run, function()))
+    """,
+            *[OVER] * 3,
+        )
+
+    def test_the_timer_of_a_block_that_nobody_has_left_is_not_the_next_ones(self):
+        # Its coroutine is closed by another thread, as where that collects it.
+        self.assert_prints(
+            """
+    limit = time_limit(0.2)
+    async def block(future):
+        with limit: await future
+    async def main():
+        loop = asyncio.get_running_loop()
+        coroutine = block(loop.create_future())
+        task = asyncio.ensure_future(coroutine)
+        await asyncio.sleep(0.1)
+        in_thread(coroutine.close)
+        start = time.monotonic()
+        try: await block(loop.create_future())
+        except TimeoutError: print(time.monotonic() - start >= 0.2)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    asyncio.run(main())
+    """,
+            "True",
+        )
+
+    @unittest.skipIf(sys.version_info < (3, 11), "tasks count their cancellations from 3.11 on")
+    def test_a_handler_that_raises_where_the_block_is_left_leaves_no_cancellation_counted(self):
+        self.assert_prints(
+            """
+    class Mine(Exception): pass
+    def handler(*_): raise Mine
+    signal.signal(signal.SIGUSR1, handler)
+    cancel = asyncio.TimerHandle.cancel
+    def cancel_and_raise(self):
+        asyncio.TimerHandle.cancel = cancel
+        cancel(self)
+        signal.raise_signal(signal.SIGUSR1)
+    async def main():
+        try:
+            with time_limit(0.05):
+                try: await asyncio.sleep(60)
+                finally: asyncio.TimerHandle.cancel = cancel_and_raise
+        except Mine: print(asyncio.current_task().cancelling())
+    asyncio.run(main())
+    """,
+            "0",
+        )
+
+
 class Processes(unittest.TestCase):
     def assert_prints(self, text, *lines, flags=()):
         self.assertEqual(sorted(run(SETUP + text, flags=flags).splitlines()), sorted(lines))
@@ -590,6 +672,38 @@ class Processes(unittest.TestCase):
                 *[f"{name} {OVER}" for name in ("parent", "child", "grandchild")],
                 flags=MAY_FORK,
             )
+
+    def test_a_child_of_multiprocessing_is_in_none_of_the_blocks_that_it_was_started_in(self):
+        # It runs on top of their stack, and never leaves them.
+        self.assert_prints(
+            """
+    import multiprocessing
+    def stop(*_): raise KeyboardInterrupt
+    def limited(queue):
+        held.acquire(timeout=0.2)
+        queue.put("done")
+    def stopped(queue):
+        queue.put("begun")
+        try: held.acquire()
+        except KeyboardInterrupt: queue.put("stopped")
+    def work():
+        context = multiprocessing.get_context("fork")
+        queue = context.Queue()
+        with time_limit(0.1): first = context.Process(target=limited, args=(queue,)); first.start()
+        print(queue.get())
+        with hold_interrupts(): second = context.Process(target=stopped, args=(queue,)); second.start()
+        print(queue.get())
+        os.kill(second.pid, signal.SIGTERM)
+        print(queue.get())
+        first.join(), second.join()
+        print(first.exitcode, second.exitcode)
+    signal.signal(signal.SIGTERM, stop)
+    work()
+    in_thread(work)
+    """,
+            *["done", "begun", "stopped", "0 0"] * 2,
+            flags=MAY_FORK,
+        )
 
     def test_what_is_pending_is_the_parents(self):
         for where in "work()", "in_thread(work)":

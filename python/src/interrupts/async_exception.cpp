@@ -256,16 +256,22 @@ PyObject* code_of(const Interrupts& all, Ident ident, int& instruction) {
 
 #if UNDERTHREAD_ASYNC_FLAG_STAYS
 
+void prepare_to_settle(Interrupts& all) {
+  if (all.nothing) return;
+  all.nothing = Py_CompileString("None", "<underthread>", Py_eval_input);
+  // A hook of the program's forbids it: then nothing is settled, and all else works.
+  if (!all.nothing) PyErr_Clear();
+}
+
 bool settle_interpreter(Interrupts& all, bool in_main) {
-  if (!all.has_withdrawn || (!in_main && runs_handlers_here())) return true;
+  if (!all.has_withdrawn || !all.nothing || (!in_main && runs_handlers_here())) return true;
   PyThreadState* const state = PyThreadState_Get();
   // Another is on its way, and ends it.
   if (async_exception_of(state) || state->interp != all.interpreter || is_finalizing()) return true;
   all.has_withdrawn = false;
   PyObject *type, *error, *traceback;
   PyErr_Fetch(&type, &error, &traceback);
-  if (!all.nothing) all.nothing = Py_CompileString("None", "<underthread>", Py_eval_input);
-  PyObject* const names = all.nothing ? PyDict_New() : nullptr;
+  PyObject* const names = PyDict_New();
   PyObject* const marker = PyExc_GeneratorExit;
   if (names && PyDict_SetItemString(names, "__builtins__", PyEval_GetBuiltins()) == 0) {
     state->async_exc = Py_NewRef(marker);
@@ -291,6 +297,8 @@ bool settle_interpreter(Interrupts& all, bool in_main) {
 }
 
 #else
+
+void prepare_to_settle(Interrupts&) {}
 
 bool settle_interpreter(Interrupts&, bool) {
   return true;

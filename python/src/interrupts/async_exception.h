@@ -80,6 +80,8 @@ PyObject* code_of(const Interrupts& all, Ident ident, int& instruction);
 /// have sent may be raised here: @return false: it is. Not under Guard. The main thread, which
 /// withdraws nothing, leaves it to others, since handlers would run here: but for `in_main`.
 bool settle_interpreter(Interrupts& all, bool in_main = false);
+/// What it needs, made when nobody is interrupted yet.
+void prepare_to_settle(Interrupts& all);
 
 /// Whether the thread of that ident is in `thread.start()`. Without a GIL: true.
 bool is_starting(const Interrupts& all, Ident ident, PyObject* thread);

@@ -500,6 +500,22 @@ void end_making(Interrupts& all) {
   if (release(all)) tell_own(all);
 }
 
+bool leave_all_blocks(Interrupts& all) {
+  Gone gone(all);
+  bool was_held = false;
+  {
+    const Guard guard;
+    Mailbox* const box = own_mailbox(all, gone);
+    if (!box) return false;
+    was_held = box->held > 0;
+    untell(all, *box, gone);
+    empty(all, *box, gone);
+    delete_if_idle(all, box);
+  }
+  gone.drop_all();
+  return was_held;
+}
+
 void keep_own_mailbox(Interrupts& all) {
   Gone gone(all);
   {

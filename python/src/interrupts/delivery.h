@@ -48,6 +48,11 @@ bool send_start_failure(Interrupts& all, Ident ident, Pending& pending);
 bool take_made(Interrupts& all, AsyncClass& it, bool held_off);
 void end_making(Interrupts& all);
 
+/// This thread is in no block any more: neither limited nor held off, and nothing is pending for
+/// it.
+/// @return whether it held interrupts off
+bool leave_all_blocks(Interrupts& all);
+
 /// In a fork's child: all mailboxes but this thread's, and what was pending for that.
 void keep_own_mailbox(Interrupts& all);
 

@@ -40,20 +40,26 @@ bool lives([[maybe_unused]] const Interrupts& all, Ident ident) {
 #endif
 }
 
+/// How long a thread that has begun may take to enter itself among those that run: ns.
+constexpr std::int64_t patience_with_beginners = 100'000'000;
+
 /// Whether a Thread runs: by what `threading` knows, and without running any code of it. One that
 /// has begun and is about to enter itself among those that run is waited for: it would not do so if
-/// it were interrupted there.
+/// it were interrupted there. Not for ever: this thread may be what it waits for, or be it.
 bool is_running(const Interrupts& all, PyObject* thread, PyObject* ident) {
   PyObject* const active = of_threading("_active");
   PyObject* const limbo = active ? of_threading("_limbo") : nullptr;
   bool runs = false;
   if (limbo && PyDict_Check(active) && PyDict_Check(limbo)) {
+    const std::int64_t until = os::now() + patience_with_beginners;
     bool is_about_to = true;
     while (!runs && is_about_to && !PyErr_Occurred()) {
       runs = PyDict_GetItemWithError(active, ident) == thread;
       is_about_to =
           !runs && PyDict_Contains(limbo, thread) == 1 && lives(all, PyLong_AsUnsignedLong(ident));
-      if (is_about_to && !pause_for_others()) break;
+      if (!is_about_to) break;
+      if (PyLong_AsUnsignedLong(ident) == get_ident() || os::now() >= until) break;
+      if (!pause_for_others()) break;
     }
   }
   Py_XDECREF(limbo);

@@ -20,7 +20,40 @@ std::uint32_t this_process() {
 }
 
 /// Around `os.fork`, in the thread that forks, with the GIL.
-PyObject* before_fork(PyObject*, PyObject*) {
+/// In the child of a fork by multiprocessing, which runs what it is to do on top of the stack that
+/// it was forked on and ends there: the blocks on that are never left, and are the parent's.
+PyObject* leave_blocks(PyObject* module, PyObject*) {
+  Interrupts* const all = state_of(module).interrupts;
+  if (!all) Py_RETURN_NONE;
+  forget_in_child(*all);
+  const bool was_held = leave_all_blocks(*all);
+  if (!runs_handlers_here()) Py_RETURN_NONE;
+  if (was_held && !release_python_signals()) return nullptr;
+  set_alarm(*all);
+  Py_RETURN_NONE;
+}
+
+PyMethodDef leave_blocks_method = {"_underthread_leave_blocks", leave_blocks, METH_O, nullptr};
+
+/// Has multiprocessing call that, if it is there. What goes wrong is no reason not to fork.
+void hear_of_multiprocessing(Interrupts& all) {
+  PyObject* const name = PyUnicode_FromString("multiprocessing.util");
+  PyObject* const util = name ? PyImport_GetModule(name) : nullptr;
+  PyObject* const function = util ? PyCFunction_New(&leave_blocks_method, all.module) : nullptr;
+  PyObject* const done =
+      function ? PyObject_CallMethod(util, "register_after_fork", "OO", all.module, function)
+               : nullptr;
+  all.hears_of_multiprocessing = done != nullptr;
+  Py_XDECREF(done);
+  Py_XDECREF(function);
+  Py_XDECREF(util);
+  Py_XDECREF(name);
+  PyErr_Clear();
+}
+
+PyObject* before_fork(PyObject* module, PyObject*) {
+  Interrupts* const all = state_of(module).interrupts;
+  if (all && !all->hears_of_multiprocessing) hear_of_multiprocessing(*all);
   stop_timekeeper_for_fork();
   Py_RETURN_NONE;
 }
@@ -156,7 +189,10 @@ Interrupts* interrupts_of(PyTypeObject* type) {
 bool learn(Interrupts& all) {
   forget_in_child(all);
   if (!all.is_ended && !is_finalizing()) {
-    if (!all.hears_of_forks && !(all.hears_of_forks = hear_of_forks(all))) return false;
+    if (!all.hears_of_forks) {
+      prepare_to_settle(all);
+      if (!(all.hears_of_forks = hear_of_forks(all))) return false;
+    }
     if (!all.hears_of_end && !(all.hears_of_end = hear_of_end(all))) return false;
   }
   if (!runs_handlers_here()) return true;

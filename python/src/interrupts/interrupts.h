@@ -36,8 +36,9 @@ struct Interrupts {
   PyTypeObject* limit_type;
 
   // With the GIL, or in the thread that makes it.
-  bool hears_of_forks;  ///< the interpreter calls us around `os.fork`
-  bool hears_of_end;    ///< and at its end, by `atexit`
+  bool hears_of_forks;            ///< the interpreter calls us around `os.fork`
+  bool hears_of_end;              ///< and at its end, by `atexit`
+  bool hears_of_multiprocessing;  ///< that calls us in its children
   CodePlaces places;
   bool has_withdrawn;   ///< an exception that was told, and nobody has settled that since
   PyObject* nothing;    ///< the code for it; null: none yet

@@ -37,6 +37,17 @@ bool may_run(const Interrupts& all, const Mailbox& box, PyObject* frame) {
 #endif
 }
 
+/// Whether the interpreter still has what it was told for that thread.
+bool tells(const Interrupts& all, const Mailbox& box) {
+#if UNDERTHREAD_HAS_GIL
+  return async_exception_of(all, box.ident) == box.told->async_class->told;
+#else
+  // Another thread's state cannot be looked at.
+  return box.ident != get_ident() ||
+         async_exception_of(all, box.ident) == box.told->async_class->told;
+#endif
+}
+
 }  // namespace
 
 std::int64_t next_look(std::int64_t since, std::int64_t now) {
@@ -176,7 +187,9 @@ void expire(Interrupts& all, Mailbox& box, std::int64_t now) {
   const bool is_own = box.ident == get_ident();
   for (TimeLimit *each = box.limits, *next = nullptr; each; each = next) {
     next = each->next;
-    if (std::max(is_own ? each->deadline : each->look_at, each->not_before) > now) continue;
+    // A task that is suspended is cancelled by its loop; there may be very many.
+    const bool at_once = is_own && !(each->state == TimeLimit::over && each->task);
+    if (std::max(at_once ? each->deadline : each->look_at, each->not_before) > now) continue;
     each->expired = true;
     each->state = TimeLimit::over;
     if (each->frame && !may_run(all, box, each->frame)) {
@@ -243,6 +256,8 @@ void forget_mailboxes(Interrupts& all) {
     const Guard guard;
     while (Mailbox* const box = all.mailboxes) {
       all.mailboxes = box->next;
+      // The interpreter has only the class, and what that is to give goes now.
+      if (box->told && tells(all, *box)) PyThreadState_SetAsyncExc(box->ident, nullptr);
       empty(all, *box, gone);
       delete box;
     }

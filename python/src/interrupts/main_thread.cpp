@@ -436,14 +436,10 @@ bool raise_in_main_thread() {
   return well;
 }
 
-bool set_alarm(Interrupts& all) {
-  std::int64_t first = lot::never;
-  bool is_ended = false;
-  {
-    const Guard guard;
-    is_ended = all.is_ended;
-    first = is_ended ? lot::never : first_deadline(all, false);
-  }
+namespace {
+
+/// @param first  when it is to ring; lot::never: it is put away. @return false: it cannot be had
+bool set_alarm_to(std::int64_t first, bool is_ended) {
   const lot::Locked locked(lot::settings);
   if (first == lot::never) {
     if (alarm_at.exchange(lot::never, std::memory_order_relaxed) == lot::never) return !is_ended;
@@ -467,6 +463,25 @@ bool set_alarm(Interrupts& all) {
   return true;
 }
 
+}  // namespace
+
+bool set_alarm(Interrupts& all) {
+  std::int64_t first = lot::never;
+  bool is_ended = false;
+  {
+    const Guard guard;
+    is_ended = all.is_ended;
+    first = is_ended ? lot::never : first_deadline(all, false);
+  }
+  return set_alarm_to(first, is_ended);
+}
+
+bool set_alarm_by(Interrupts& all, std::int64_t moment) {
+  const std::int64_t set_to = alarm_at.load(std::memory_order_relaxed);
+  // Without it, or where it has rung, what else there is has to be looked for.
+  if (set_to == lot::never || set_to <= os::now() || all.is_ended) return set_alarm(all);
+  return set_alarm_to(std::min(set_to, moment), false);
+}
 void move_alarm(Interrupts& all, std::int64_t look_at) {
   const std::int64_t set_to = alarm_at.load(std::memory_order_relaxed);
   // It was not the first, or there is none.

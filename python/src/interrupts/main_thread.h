@@ -85,6 +85,9 @@ bool raise_in_main_thread();
 /// In the main thread: sets its alarm to the first of its limits that has `by_timekeeper` unset;
 /// none: puts it away. @return false: it cannot have one
 bool set_alarm(Interrupts& all);
+/// The same, where nothing but one limit has been added: it rings by then, or when it rings
+/// already.
+bool set_alarm_by(Interrupts& all, std::int64_t moment);
 /// In the main thread, after a limit that was to be looked at then has been left.
 void move_alarm(Interrupts& all, std::int64_t look_at);
 /// In the main thread, which holds interrupts off, or does not any more: its alarm is silent

@@ -46,23 +46,23 @@ bool is_here(const TimeLimit& limit) {
 }
 
 /// The innermost frame of a generator or a coroutine that this code is in, a reference; null: there
-/// is none near enough. `is_coroutine`: which of the two. `function`, a reference: the frame of the
-/// function that this is below it; null: none.
-PyObject* find_frame(bool& is_coroutine, PyObject*& function) {
-  PyFrameObject* const first = PyEval_GetFrame();
-  PyFrameObject* frame = first;
+/// is none near enough. `function`, a reference: the frame of the function that it has called on
+/// the way to this code, which cannot be suspended; null: none. Where that enters the block for
+/// somebody, as contextlib.ExitStack does, it goes on when what it called has returned.
+PyObject* find_frame(PyObject*& function) {
+  PyFrameObject* frame = PyEval_GetFrame();
+  PyObject* below = nullptr;
   Py_XINCREF(frame);
   for (int depth = 0; frame && depth < frames_to_look_at; ++depth) {
     const int flags = code_flags_of(frame);
-    is_coroutine = (flags & coroutine_flags) != 0;
     if ((flags & suspendable_flags) != 0) {
-      if (frame != first) function = Py_NewRef(reinterpret_cast<PyObject*>(first));
+      function = below;
       return reinterpret_cast<PyObject*>(frame);
     }
-    PyFrameObject* const back = PyFrame_GetBack(frame);
-    Py_DECREF(frame);
-    frame = back;
+    Py_XSETREF(below, reinterpret_cast<PyObject*>(frame));
+    frame = PyFrame_GetBack(frame);
   }
+  Py_XDECREF(below);
   Py_XDECREF(frame);
   return nullptr;
 }
@@ -139,6 +139,11 @@ PyObject* awaited_by(PyObject* object, PyObject*& frame) {
 /// Whether a task waits, by way of that frame. -1: a Python error is set.
 int waits_in(PyObject* task, PyObject* frame) {
   constexpr int deepest = 10000;
+  // What a step of an async generator was run by knows the generator when that goes on without it.
+  PyObject* const is_done = PyObject_CallMethod(task, "done", nullptr);
+  const int done = is_done ? PyObject_IsTrue(is_done) : -1;
+  Py_XDECREF(is_done);
+  if (done != 0) return done > 0 ? 0 : -1;
   PyObject* each = PyObject_CallMethod(task, "get_coro", nullptr);
   bool found = false;
   for (int depth = 0; each && !found && depth < deepest && !PyErr_Occurred(); ++depth) {
@@ -181,36 +186,12 @@ bool set_timer(TimeLimit& limit, PyObject* loop, double seconds) {
   return timer != nullptr;
 }
 
-/// What a task's loop calls when the time of a block in it is up. If the task is suspended in it,
-/// nobody can raise there; so it is cancelled, and the end of the block makes that a TimeoutError.
-PyObject* cancel_task(PyObject* self, PyObject*) {
-  TimeLimit& limit = *object(self);
-  Interrupts* const all = interrupts_of(Py_TYPE(self));
-  if (!all) return nullptr;
-  if (!limit.task || limit.was_raised) Py_RETURN_NONE;
-  if (is_held(*all)) {
-    // Maybe in another task, and then the end of that does not come to this one.
-    PyObject* const loop = running_loop();
-    const bool well = loop ? set_timer(limit, loop, pause_while_held) : !PyErr_Occurred();
-    Py_XDECREF(loop);
-    return well ? Py_NewRef(Py_None) : nullptr;
-  }
-  // It may have left the block's generator to another task, or wait for something else in it.
-  const int waits = waits_in(limit.task, limit.frame);
-  if (waits <= 0) return waits == 0 ? Py_NewRef(Py_None) : nullptr;
-  // From here on it is the task's: nothing is raised in its thread.
-  const Ident ident = limit.ident;
-  leave(*all, limit);
-  limit.ident = ident;
-  limit.expired = true;
-  // Where the task does not count them, it is told by its text whose a cancellation is.
-  Py_XSETREF(limit.message, text_of(limit, nullptr, 0));
-  PyObject* const done = !limit.message ? nullptr
-                         : limit.cancelling >= 0
-                             ? PyObject_CallMethod(limit.task, "cancel", nullptr)
-                             : PyObject_CallMethod(limit.task, "cancel", "O", limit.message);
-  limit.has_cancelled = done != nullptr;
-  return done;
+/// The loop calls `cancel_task` once more. @return None; null: a Python error is set
+PyObject* look_again(TimeLimit& limit, double seconds) {
+  PyObject* const loop = running_loop();
+  const bool well = loop ? set_timer(limit, loop, seconds) : !PyErr_Occurred();
+  Py_XDECREF(loop);
+  return well ? Py_NewRef(Py_None) : nullptr;
 }
 
 /// How often a task has been asked to cancel; -1: it does not count that, as before 3.11, or, if
@@ -224,6 +205,67 @@ Py_ssize_t cancelling(PyObject* task) {
   const Py_ssize_t result = PyLong_AsSsize_t(number);
   Py_DECREF(number);
   return result;
+}
+
+/// Sets `limit.task` to the task that waits in the block: the one that has entered it, or another
+/// one that has its generator now. @return false: there is none, or a Python error is set
+bool find_waiting_task(TimeLimit& limit) {
+  const int waits = waits_in(limit.task, limit.frame);
+  if (waits != 0) return waits > 0;
+  PyObject* const tasks = call_imported("asyncio.tasks", "all_tasks", nullptr);
+  PyObject* const each = tasks ? PyObject_GetIter(tasks) : nullptr;
+  bool is_found = false;
+  while (PyObject* const task =
+             each && !is_found && !PyErr_Occurred() ? PyIter_Next(each) : nullptr) {
+    is_found = waits_in(task, limit.frame) > 0;
+    if (is_found) {
+      limit.cancelling = cancelling(task);
+      is_found = !PyErr_Occurred();
+      Py_XSETREF(limit.task, Py_NewRef(task));
+    }
+    Py_DECREF(task);
+  }
+  Py_XDECREF(each);
+  Py_XDECREF(tasks);
+  return is_found && !PyErr_Occurred();
+}
+
+/// What a task's loop calls when the time of a block in it is up. If the task is suspended in it,
+/// nobody can raise there; so it is cancelled, and the end of the block makes that a TimeoutError.
+PyObject* cancel_task(PyObject* self, PyObject*) {
+  TimeLimit& limit = *object(self);
+  Interrupts* const all = interrupts_of(Py_TYPE(self));
+  if (!all) return nullptr;
+  if (!limit.task || limit.was_raised || limit.has_cancelled) Py_RETURN_NONE;
+  if (is_held(*all)) {
+    // Maybe in another task, and then the end of that does not come to this one.
+    return look_again(limit, pause_while_held);
+  }
+  const std::int64_t now = os::now();
+  if (now < limit.deadline) {
+    // A loop's clock may be coarse; and it may be the call of an earlier block, which nobody has
+    // left.
+    return look_again(limit, static_cast<double>(limit.deadline - now) * 1e-9);
+  }
+  // The task may have left the block's generator to another, or wait for something else in it.
+  if (!find_waiting_task(limit)) {
+    if (PyErr_Occurred()) return nullptr;
+    const std::int64_t next = next_look(limit.deadline, now);
+    return look_again(limit, static_cast<double>(next - now) * 1e-9);
+  }
+  // From here on it is the task's: nothing is raised in its thread.
+  const Ident ident = limit.ident;
+  leave(*all, limit);
+  limit.ident = ident;
+  limit.expired = true;
+  // Where the task does not count them, it is told by its text whose a cancellation is.
+  Py_XSETREF(limit.message, text_of(limit, nullptr, 0));
+  PyObject* const done = !limit.message ? nullptr
+                         : limit.cancelling >= 0
+                             ? PyObject_CallMethod(limit.task, "cancel", nullptr)
+                             : PyObject_CallMethod(limit.task, "cancel", "O", limit.message);
+  limit.has_cancelled = done != nullptr;
+  return done;
 }
 
 PyTracebackObject* traceback_of(PyObject* error) {
@@ -320,8 +362,16 @@ bool leave_task(TimeLimit& limit, PyObject* error) {
   PyObject* const cancelled = PyObject_CallMethod(timer, "cancel", nullptr);
   Py_XDECREF(cancelled);
   Py_DECREF(timer);
-  const bool is_ours = cancelled && limit.has_cancelled && is_our_cancellation(limit, task, error);
+  // A signal's handler may have raised there; that the task counts our cancellation no longer is
+  // due all the same.
+  PyObject *raised, *value, *traceback;
+  PyErr_Fetch(&raised, &value, &traceback);
+  const bool is_ours = limit.has_cancelled && is_our_cancellation(limit, task, error);
   Py_DECREF(task);
+  if (raised) {
+    if (PyErr_Occurred()) PyErr_WriteUnraisable(nullptr);
+    PyErr_Restore(raised, value, traceback);
+  }
   if (PyErr_Occurred()) return false;
   if (!is_ours || !error) return true;
   PyObject* const name = PyUnicode_FromString("asyncio.exceptions");
@@ -375,17 +425,16 @@ PyObject* enter_block(PyObject* self, PyObject*) {
     limit.is_entered = false;
     return nullptr;
   }
-  bool is_coroutine = false;
-  limit.frame = find_frame(is_coroutine, limit.function);
+  limit.frame = find_frame(limit.function);
   limit.pending.kind = Kind::limit;
   limit.pending.limit = &limit;
   limit.pending.frame = limit.frame;
   limit.deadline = moment_in(std::chrono::nanoseconds(limit.patience));
   limit.by_timekeeper = !is_main;
-  bool well = make_keepable(limit) && (!is_coroutine || enter_task(limit)) && enter(*all, limit);
+  bool well = make_keepable(limit) && (!limit.frame || enter_task(limit)) && enter(*all, limit);
   if (well && is_main) {
     const bool is_alone = lot::live_count() <= 1;
-    if (!is_alone || !set_alarm(*all)) {
+    if (!is_alone || !set_alarm_by(*all, limit.look_at)) {
       const Guard guard;
       limit.by_timekeeper = true;
     }
