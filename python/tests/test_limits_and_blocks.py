@@ -679,29 +679,29 @@ class Processes(unittest.TestCase):
             """
     import multiprocessing
     def stop(*_): raise KeyboardInterrupt
-    def limited(queue):
-        held.acquire(timeout=0.2)
-        queue.put("done")
-    def stopped(queue):
-        queue.put("begun")
-        try: held.acquire()
-        except KeyboardInterrupt: queue.put("stopped")
+    def limited():
+        held.acquire(timeout=2.3)
+        os.write(1, b"done\\n")
+    def stopped():
+        try:
+            os.write(begun[1], b"x")
+            held.acquire()
+        except KeyboardInterrupt: os.write(1, b"stopped\\n")
     def work():
         context = multiprocessing.get_context("fork")
-        queue = context.Queue()
-        with time_limit(0.1): first = context.Process(target=limited, args=(queue,)); first.start()
-        print(queue.get())
-        with hold_interrupts(): second = context.Process(target=stopped, args=(queue,)); second.start()
-        print(queue.get())
+        first, second = context.Process(target=limited), context.Process(target=stopped)
+        with time_limit(2): first.start()
+        with hold_interrupts(): second.start()
+        os.read(begun[0], 1)
         os.kill(second.pid, signal.SIGTERM)
-        print(queue.get())
         first.join(), second.join()
-        print(first.exitcode, second.exitcode)
+        os.write(1, b"%d %d\\n" % (first.exitcode, second.exitcode))
+    begun = os.pipe()
     signal.signal(signal.SIGTERM, stop)
     work()
     in_thread(work)
     """,
-            *["done", "begun", "stopped", "0 0"] * 2,
+            *["done", "stopped", "0 0"] * 2,
             flags=MAY_FORK,
         )
 
