@@ -415,6 +415,29 @@ class HoldInterrupts(unittest.TestCase):
         )
         self.assertEqual(out.splitlines(), ["held", "'sent'"])
 
+    @unittest.skipIf(sys.version_info < (3, 11), "operator.call")
+    def test_a_handler_of_a_signal_that_came_just_before_does_not_leave_the_hold_in_force(self):
+        out = run(
+            """
+    import functools, operator, signal, _thread, underthread
+    class Stop(Exception): pass
+    def handler(*_): raise Stop
+    signal.signal(signal.SIGUSR1, handler)
+    send = functools.partial(_thread.interrupt_main, signal.SIGUSR1)
+    hold = underthread.hold_interrupts()
+    with hold: pass
+    try: tuple(map(operator.call, [send, hold.__enter__]))
+    except Stop: print("before the block")
+    try:
+        send()
+        for _ in range(1000): pass
+        print("held off")
+    except Stop: print("not held off")
+    with hold: pass
+    """
+        )
+        self.assertEqual(out.splitlines(), ["before the block", "not held off"])
+
 
 if __name__ == "__main__":
     unittest.main()

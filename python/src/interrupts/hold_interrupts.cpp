@@ -54,8 +54,12 @@ PyObject* enter(PyObject* self, PyObject*) {
     it.ident = 0;
     return nullptr;
   }
-  if (is_first && runs_handlers_here()) hold_python_signals();
-  if (settle_interpreter(*all)) return Py_NewRef(self);
+  const bool holds_signals = is_first && runs_handlers_here();
+  if (holds_signals) hold_python_signals();
+  // Signals that came before have their handlers run here: some interpreters (3.14, and up to 3.10)
+  // do that between this call and the block, and what is raised there leaves the hold in force.
+  const bool is_quiet = !holds_signals || PyErr_CheckSignals() == 0;
+  if (is_quiet && settle_interpreter(*all)) return Py_NewRef(self);
   // What came just before is raised instead of the block.
   it.ident = 0;
   PyObject *type, *error, *traceback;

@@ -387,6 +387,8 @@ if counts["sent"] != account["accepted"]:
     wrong.append(f"{counts['sent']} were said to be sent, {account['accepted']} were accepted")
 if lost:
     wrong.append(f"{lost} are not accounted for")
+if account["pending"]:
+    wrong.append(f"{account['pending']} are still pending, and nobody is left who would hold them off")
 if counts["taken"] != account["raised"]:
     wrong.append(f"{account['raised']} were raised, {counts['taken']} were taken")
 for what in wrong[:20]:
