@@ -186,6 +186,7 @@ inline void look_again(ThreadRecord& me) noexcept {
 ThreadRecord* send(std::uintptr_t ident, Letter& letter) noexcept;
 /// The oldest letter, now the caller's; null: none. `more`: others are left.
 Letter* take_letter(ThreadRecord& me, bool& more) noexcept;
+/// Whether it would give one.
 bool has_letter(const ThreadRecord& me) noexcept;
 
 /// The main thread's record: where signal handlers run. The main thread is the one that ran main,

@@ -218,13 +218,7 @@ void tell_own(Interrupts& all) {
 void refresh(Interrupts& all, Mailbox& box, Gone& gone) {
   Pending* const told = box.told;
   if (!told) return;
-#if UNDERTHREAD_HAS_GIL
-  const bool is_known = true;
-#else
-  // Another thread's state cannot be looked at. It is told once more: `tell`.
-  const bool is_known = box.ident == get_ident();
-#endif
-  if (!is_known || async_exception_of(all, box.ident) == told->async_class->told) return;
+  if (tells(all, box)) return;
   box.told = nullptr;
   box.remove(told);
   told->delivery = is_on_its_way(*told->async_class) ? Delivery::not_made : Delivery::overwritten;
@@ -505,12 +499,12 @@ bool leave_all_blocks(Interrupts& all) {
   bool was_held = false;
   {
     const Guard guard;
-    Mailbox* const box = own_mailbox(all, gone);
-    if (!box) return false;
-    was_held = box->held > 0;
-    untell(all, *box, gone);
-    empty(all, *box, gone);
-    delete_if_idle(all, box);
+    if (Mailbox* const box = own_mailbox(all, gone)) {
+      was_held = box->held > 0;
+      untell(all, *box, gone);
+      empty(all, *box, gone);
+      delete_if_idle(all, box);
+    }
   }
   gone.drop_all();
   return was_held;

@@ -19,7 +19,6 @@ std::uint32_t this_process() {
   return lot::fork_count.load(std::memory_order_relaxed);
 }
 
-/// Around `os.fork`, in the thread that forks, with the GIL.
 /// In the child of a fork by multiprocessing, which runs what it is to do on top of the stack that
 /// it was forked on and ends there: the blocks on that are never left, and are the parent's.
 PyObject* leave_blocks(PyObject* module, PyObject*) {
@@ -51,6 +50,7 @@ void hear_of_multiprocessing(Interrupts& all) {
   PyErr_Clear();
 }
 
+/// Around `os.fork`, in the thread that forks, with the GIL.
 PyObject* before_fork(PyObject* module, PyObject*) {
   Interrupts* const all = state_of(module).interrupts;
   if (all && !all->hears_of_multiprocessing) hear_of_multiprocessing(*all);

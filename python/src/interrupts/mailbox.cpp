@@ -37,18 +37,15 @@ bool may_run(const Interrupts& all, const Mailbox& box, PyObject* frame) {
 #endif
 }
 
-/// Whether the interpreter still has what it was told for that thread.
-bool tells(const Interrupts& all, const Mailbox& box) {
-#if UNDERTHREAD_HAS_GIL
-  return async_exception_of(all, box.ident) == box.told->async_class->told;
-#else
-  // Another thread's state cannot be looked at.
-  return box.ident != get_ident() ||
-         async_exception_of(all, box.ident) == box.told->async_class->told;
-#endif
-}
-
 }  // namespace
+
+bool tells(const Interrupts& all, const Mailbox& box) {
+#if !UNDERTHREAD_HAS_GIL
+  // Another thread's state cannot be looked at. It is told once more: `tell`.
+  if (box.ident != get_ident()) return true;
+#endif
+  return async_exception_of(all, box.ident) == box.told->async_class->told;
+}
 
 std::int64_t next_look(std::int64_t since, std::int64_t now) {
   return now + std::clamp(now - since, first_pause, longest_pause);

@@ -116,6 +116,9 @@ bool is_anothers(const Interrupts& all, Mailbox& box);
 Mailbox* own_mailbox(Interrupts& all, Gone& gone);
 /// The thread's, made if there is none. Null: no memory.
 Mailbox* mailbox_of(Interrupts& all, Ident ident, Gone& gone);
+/// Whether the interpreter still has what it was told for that thread, as far as can be known;
+/// something was.
+bool tells(const Interrupts& all, const Mailbox& box);
 /// The thread that the mailbox is of has ended.
 void empty(Interrupts& all, Mailbox& box, Gone& gone);
 /// Takes a mailbox out of the list if nothing is in it.

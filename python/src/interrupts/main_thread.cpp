@@ -482,6 +482,7 @@ bool set_alarm_by(Interrupts& all, std::int64_t moment) {
   if (set_to == lot::never || set_to <= os::now() || all.is_ended) return set_alarm(all);
   return set_alarm_to(std::min(set_to, moment), false);
 }
+
 void move_alarm(Interrupts& all, std::int64_t look_at) {
   const std::int64_t set_to = alarm_at.load(std::memory_order_relaxed);
   // It was not the first, or there is none.
