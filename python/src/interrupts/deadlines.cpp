@@ -74,11 +74,11 @@ void leave(Interrupts& all, TimeLimit& limit) {
   {
     const Guard guard;
     Mailbox* const box = own_mailbox(all, gone);
-    if (limit.state == TimeLimit::idle) return;
-    limit.state = TimeLimit::idle;
-    limit.ident = 0;
-    if (!box) return;
-    is_left_over = take_out(all, *box, limit, gone);
+    if (limit.state != TimeLimit::idle) {
+      limit.state = TimeLimit::idle;
+      limit.ident = 0;
+      if (box) is_left_over = take_out(all, *box, limit, gone);
+    }
   }
   gone.drop_all();
   settle_thread_nudge();

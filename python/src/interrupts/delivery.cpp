@@ -203,11 +203,11 @@ void tell_own(Interrupts& all) {
   bool is_left_over = false;
   {
     const Guard guard;
-    Mailbox* const box = own_mailbox(all, gone);
-    if (!box) return;
-    refresh(all, *box, gone);
-    tell(all, *box);
-    is_left_over = plan_look(all, *box);
+    if (Mailbox* const box = own_mailbox(all, gone)) {
+      refresh(all, *box, gone);
+      tell(all, *box);
+      is_left_over = plan_look(all, *box);
+    }
   }
   gone.drop_all();
   if (is_left_over) call_timekeeper();
@@ -371,10 +371,11 @@ bool release(Interrupts& all) {
   {
     const Guard guard;
     Mailbox* const box = own_mailbox(all, gone);
-    if (!box || box->held == 0) return false;
-    is_last = --box->held == 0;
-    if (is_last) suspend(all, *box, gone);
-    delete_if_idle(all, box);
+    if (box && box->held > 0) {
+      is_last = --box->held == 0;
+      if (is_last) suspend(all, *box, gone);
+      delete_if_idle(all, box);
+    }
   }
   gone.drop_all();
   return is_last;
@@ -428,16 +429,19 @@ bool raise_due(Interrupts& all, const char* what) {
   if (what && !raise_failed_start(all)) return false;
   Gone gone(all);
   Pending* taken = nullptr;
+  bool has_mailbox = false;
   bool is_left_over = false;
   {
     const Guard guard;
-    Mailbox* const box = own_mailbox(all, gone);
-    if (!box) return true;
-    taken = take_first(all, *box, gone);
-    is_left_over = plan_look(all, *box);
-    delete_if_idle(all, box);
+    if (Mailbox* const box = own_mailbox(all, gone)) {
+      has_mailbox = true;
+      taken = take_first(all, *box, gone);
+      is_left_over = plan_look(all, *box);
+      delete_if_idle(all, box);
+    }
   }
   gone.drop_all();
+  if (!has_mailbox) return true;
   if (is_left_over) call_timekeeper();
   // What is left is for the next check.
   if (taken && is_main(all, get_ident()) && has_due(all)) tell_main_thread();

@@ -80,7 +80,9 @@ struct Mailbox {
   void leave_block(TimeLimit* limit);
 };
 
-/// Pendings that have left their mailbox and are to be dropped outside of Guard.
+/// Pendings that have left their mailbox and are to be dropped outside of Guard: on every way out
+/// of the function that has one, by drop_all. A destructor cannot do it, since dropping may run
+/// Python code and take the GIL.
 class Gone {
  public:
   explicit Gone(Interrupts& all) : all_(all) {}
