@@ -3,12 +3,14 @@
 #include <cerrno>
 #include <climits>
 #include <ctime>
+#include <utility>
 
 #include <linux/futex.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "os/fatal.h"
+#include "os/processor.h"
 #include "os/thread_sanitizer.h"
 
 namespace underthread::os {
@@ -34,10 +36,13 @@ FutexEnd futex_wait(std::atomic<std::uint32_t>& word, std::uint32_t expected,
     when.tv_nsec = static_cast<long>(moment % second);
     limit = &when;
   }
+  const int saved = errno;
   if (syscall(SYS_futex, &word, FUTEX_WAIT_BITSET_PRIVATE, expected, limit, nullptr,
               FUTEX_BITSET_MATCH_ANY) == 0)
     return FutexEnd::woken;
-  switch (errno) {
+  // A wait that ends has not failed: the caller's errno is as it was.
+  const int reason = std::exchange(errno, saved);
+  switch (reason) {
     case EAGAIN:
       return FutexEnd::woken;
     case ETIMEDOUT:
@@ -45,7 +50,7 @@ FutexEnd futex_wait(std::atomic<std::uint32_t>& word, std::uint32_t expected,
     case EINTR:
       return FutexEnd::signalled;
     default:
-      fatal("futex wait", errno);
+      fatal("futex wait", reason);
   }
 }
 
@@ -66,11 +71,7 @@ std::int64_t now() noexcept {
 }
 
 void relax() noexcept {
-#if defined(__x86_64__) || defined(__i386__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  __asm__ volatile("isb" ::: "memory");
-#endif
+  relax_processor();
 }
 
 const std::uint32_t spin_limit = 40;

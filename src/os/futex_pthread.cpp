@@ -2,9 +2,10 @@
 //
 // Semaphores, not pthread conditions: sem_post is async-signal-safe and a signal handler ends
 // sem_wait, both by POSIX; a condition offers neither, and has lost wake-ups (field notes, glibc
-// 25847). The table is guarded by spinning with all signals blocked: no handler can run in the
-// thread that holds it, so a handler that wakes another thread never waits for the thread it
-// interrupted.
+// 25847). The table is guarded by mutexes, taken with all signals blocked: no handler can run in
+// the thread that holds one, so a handler that wakes another thread never waits for the thread it
+// interrupted, and what the mutex does is not interrupted either. Whoever waits for one sleeps: a
+// thread of a higher priority lets the holder run.
 #include "os/futex.h"
 
 #include <cerrno>
@@ -12,12 +13,14 @@
 #include <csignal>
 #include <cstddef>
 #include <ctime>
+#include <utility>
 
 #include <pthread.h>
-#include <sched.h>
 #include <semaphore.h>
 
+#include "os/cancellation.h"
 #include "os/fatal.h"
+#include "os/processor.h"
 #include "os/thread_sanitizer.h"
 
 namespace underthread::os {
@@ -33,8 +36,7 @@ struct Sleeper {
 };
 
 struct Row {
-  // acquire to take it, release to leave it: the list below is seen whole.
-  std::atomic<bool> taken{false};
+  pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;  // guards the rest
   Sleeper* first = nullptr;
   Sleeper* last = nullptr;
 };
@@ -52,10 +54,11 @@ class Hold {
     sigset_t all;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &mask_);
-    while (row_.taken.exchange(true, std::memory_order_acquire)) sched_yield();
+    if (const int error = pthread_mutex_lock(&row_.mutex); error != 0)
+      fatal("pthread_mutex_lock", error);
   }
   ~Hold() {
-    row_.taken.store(false, std::memory_order_release);
+    pthread_mutex_unlock(&row_.mutex);
     pthread_sigmask(SIG_SETMASK, &mask_, nullptr);
   }
   Hold(const Hold&) = delete;
@@ -74,13 +77,17 @@ void unlist(Row& row, Sleeper& sleeper) {
   sleeper.listed = false;
 }
 
+/// 0 or an errno value; errno itself is as it was.
 int wait_until(sem_t& semaphore, std::int64_t until) {
-  if (until == INT64_MAX) return sem_wait(&semaphore) == 0 ? 0 : errno;
+  const int saved = errno;
+  const NoCancellation whole;
+  const auto ended = [saved](int result) { return result == 0 ? 0 : std::exchange(errno, saved); };
+  if (until == INT64_MAX) return ended(sem_wait(&semaphore));
   const std::int64_t moment = until > 0 ? until : 0;
   timespec when{};
   when.tv_sec = static_cast<time_t>(moment / second);
   when.tv_nsec = static_cast<long>(moment % second);
-  return sem_clockwait(&semaphore, CLOCK_MONOTONIC, &when) == 0 ? 0 : errno;
+  return ended(sem_clockwait(&semaphore, CLOCK_MONOTONIC, &when));
 }
 
 }  // namespace
@@ -103,15 +110,18 @@ FutexEnd futex_wait(std::atomic<std::uint32_t>& word, std::uint32_t expected,
     row.last = &sleeper;
   }
   const int ended = wait_until(sleeper.woken, until);
-  bool chosen;
-  {
-    // Whoever chose us posted with the row held, so once we have had the row the semaphore is ours.
+  // Whoever chose us has unlisted us before the post, and whoever posts is done with a semaphore
+  // that has been waited for (POSIX). Without the row: its holder is just about to let it go.
+  bool chosen = ended == 0;
+  if (!chosen) {
+    // Chosen, it has been posted by now: with the row held. So once we have it the semaphore is
+    // ours.
     Hold hold(row);
     chosen = !sleeper.listed;
     if (!chosen) unlist(row, sleeper);
   }
   sem_destroy(&sleeper.woken);
-  if (chosen || ended == 0) return FutexEnd::woken;
+  if (chosen) return FutexEnd::woken;
   if (ended == ETIMEDOUT) return cut ? FutexEnd::woken : FutexEnd::timed_out;
   if (ended == EINTR) return FutexEnd::signalled;
   fatal("sem_wait", ended);
@@ -134,8 +144,7 @@ void futex_wake_one(std::atomic<std::uint32_t>& word) noexcept {
 
 void futex_after_fork_in_child() noexcept {
   for (Row& row : rows) {
-    row.taken.store(false, std::memory_order_relaxed);
-    row.first = row.last = nullptr;
+    row = {};
   }
 }
 
@@ -146,10 +155,10 @@ std::int64_t now() noexcept {
 }
 
 void relax() noexcept {
-  sched_yield();
+  relax_processor();
 }
 
-const std::uint32_t spin_limit = 10;
-const std::uint32_t spin_most = 10;
+const std::uint32_t spin_limit = 40;
+const std::uint32_t spin_most = 1024;
 
 }  // namespace underthread::os

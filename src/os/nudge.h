@@ -1,6 +1,14 @@
 // Nudge: ends the system calls of one thread with EINTR, by a signal whose handler does nothing
 // else, until somebody says that it is enough.
 //
+//   put away  it has no thread and no timer; nothing is sent. To closed: `aim`
+//   closed    it has a thread; nothing is sent. To open: `open`. To put away: `put_away`
+//   open      `begin` and its like send, or set the timer. To closing: `close`
+//   closing   whoever found it open may still be sending, and `close` sleeps until they are done.
+//             To closed: the last of them
+//
+// Its thread moves it; in the child of a fork `forget_all` puts all away. Senders may be anybody.
+//
 // Until: a signal that comes between a thread's last look around and its system call ends nothing.
 // So with the first a timer is set for the next one, and its handler, in the thread itself, sets it
 // anew, with growing pauses. Where the handler does not run, the timer goes on by itself each 100
@@ -8,11 +16,12 @@
 #pragma once
 
 #include <atomic>
+#include <csignal>
 #include <cstdint>
 
 namespace underthread::os {
 
-/// Closed until it is opened. Never destroyed: whoever has a pointer to one may use it for ever,
+/// Put away at first. Never destroyed: whoever has a pointer to one may use it for ever,
 /// in a signal handler too.
 class Nudge {
  public:
@@ -31,6 +40,10 @@ class Nudge {
   /// no harm. A real-time signal ends the process by default, and keeps our handler. The caller
   /// sees to it that nobody claims one meanwhile, and that no nudge is open.
   static void let_go() noexcept;
+
+  /// What handles a nudge's signal; and whether one that another handler got for it is a nudge.
+  static void handle(int signum);
+  static bool is_one(const siginfo_t& info) noexcept;
 
   /// What UNDERTHREAD_NUDGE in the environment says; 0: nothing; -1: what is no signal's number,
   /// or that of one that cannot be used.
@@ -53,8 +66,8 @@ class Nudge {
   /// From now on `begin` and its like do something.
   void open() noexcept;
   /// In the thread that it is aimed at: from now on they do nothing, and once this has returned no
-  /// nudge comes any more. Waits for those who are about to send one. Not in a signal handler.
-  /// Leaves errno alone.
+  /// nudge comes any more, though the thread may have its signal blocked. Sleeps while another is
+  /// about to send one. Not in a signal handler. Leaves errno alone.
   void close() noexcept;
 
   /// `close`, and gives the system its timer back.
@@ -88,9 +101,11 @@ class Nudge {
   void stop() noexcept;
 
  private:
-  // In `state_`: whether it is open, and how many are between `enter` and `leave`.
-  static constexpr std::uint32_t is_open = 1;
-  static constexpr std::uint32_t sender = 2;
+  // In `state_`: whether it is open; whether `close` sleeps until nobody sends; and, from there up,
+  // how many are between `enter` and `leave`.
+  static constexpr std::uint32_t open_bit = 1;
+  static constexpr std::uint32_t closer_sleeps = 2;
+  static constexpr std::uint32_t one_sender = 4;
 
   bool enter() noexcept;
   void leave() noexcept;
@@ -108,7 +123,8 @@ class Nudge {
   // Read-modify-writes, acquire and release. Who has something for a thread writes it and then
   // enters; a thread opens and then looks for it. Of the two one is first in the order of this
   // word: either the sender finds it open, or the thread acquires what was written. And who closes
-  // finds every sender that found it open.
+  // finds every sender that found it open; the last of them finds that it sleeps, or it sees that
+  // there is none.
   std::atomic<std::uint32_t> state_{0};
   // The timer may run, or a nudge be on its way. Relaxed: set before that, by whoever does it;
   // `close` clears it when there is nobody else.

@@ -6,11 +6,13 @@
 #include <cstdlib>
 #include <ctime>
 #include <iterator>
+#include <limits>
 
-#include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "os/cancellation.h"
+#include "os/futex.h"
 #include "os/signal_front.h"
 #include "os/signal_mask.h"
 
@@ -35,17 +37,6 @@ constinit std::atomic<Nudge*> nudges{nullptr};
 /// A nudge's signal has this address with it, by which it is told from all others.
 constinit char mark = 0;
 
-void on_nudge(int) {
-  const int saved = errno;
-  for (const auto& function : nudged_functions) {
-    // acquire: pairs with the release in `add`.
-    void (*const nudged)() = function.load(std::memory_order_acquire);
-    if (!nudged) break;
-    nudged();
-  }
-  errno = saved;
-}
-
 void add(void (*nudged)()) noexcept {
   for (auto& function : nudged_functions) {
     void (*found)() = nullptr;
@@ -59,7 +50,7 @@ void add(void (*nudged)()) noexcept {
 bool is_ours(int signum) noexcept {
   struct sigaction action = {};
   return sigaction(signum, nullptr, &action) == 0 && (action.sa_flags & SA_SIGINFO) == 0 &&
-         action.sa_handler == on_nudge;
+         action.sa_handler == Nudge::handle;
 }
 
 // Takes it if the program does nothing about it. Where two threads do so at once, both have the
@@ -69,13 +60,28 @@ bool take(int signum) noexcept {
   if (sigaction(signum, nullptr, &action) != 0) return false;
   if ((action.sa_flags & SA_SIGINFO) != 0 || action.sa_handler != SIG_DFL) return is_ours(signum);
   action = {};
-  action.sa_handler = on_nudge;
+  action.sa_handler = Nudge::handle;
   action.sa_flags = SA_ONSTACK;  // and no SA_RESTART, which is the point
   sigemptyset(&action.sa_mask);
   return sigaction(signum, &action, nullptr) == 0;
 }
 
 }  // namespace
+
+void Nudge::handle(int) {
+  const int saved = errno;
+  for (const auto& function : nudged_functions) {
+    // acquire: pairs with the release in `add`.
+    void (*const nudged)() = function.load(std::memory_order_acquire);
+    if (!nudged) break;
+    nudged();
+  }
+  errno = saved;
+}
+
+bool Nudge::is_one(const siginfo_t& info) noexcept {
+  return (info.si_code == SI_QUEUE || info.si_code == SI_TIMER) && info.si_value.sival_ptr == &mark;
+}
 
 int Nudge::claim(int number, void (*nudged)(), int but) noexcept {
   add(nudged);
@@ -102,7 +108,7 @@ void Nudge::let_go() noexcept {
   struct sigaction before = {};
   if (!is_ours(SIGURG) || sigaction(SIGURG, &action, &before) != 0) return;
   // Somebody has installed one between the look and this: it stays.
-  if ((before.sa_flags & SA_SIGINFO) != 0 || before.sa_handler != on_nudge)
+  if ((before.sa_flags & SA_SIGINFO) != 0 || before.sa_handler != Nudge::handle)
     sigaction(SIGURG, &before, nullptr);
 }
 
@@ -119,6 +125,8 @@ int Nudge::number_wanted() noexcept {
 void Nudge::forget_all() noexcept {
   Nudge* nudge = nudges.load(std::memory_order_acquire);
   for (; nudge; nudge = nudge->next_) {
+    // One that is put away is left alone: its memory is the parent's as long as nobody writes it.
+    if (nudge->native_id_.load(std::memory_order_relaxed) == 0) continue;
     nudge->timer_.store(-1, std::memory_order_relaxed);
     nudge->native_id_.store(0, std::memory_order_relaxed);
     nudge->is_set_.store(false, std::memory_order_relaxed);
@@ -169,19 +177,26 @@ void Nudge::delete_timer() noexcept {
 }
 
 void Nudge::open() noexcept {
-  state_.fetch_or(is_open, std::memory_order_acq_rel);
+  state_.fetch_or(open_bit, std::memory_order_acq_rel);
 }
 
 void Nudge::close() noexcept {
-  state_.fetch_and(~is_open, std::memory_order_acq_rel);
-  // A few instructions of another thread, or none: one in this thread, in a signal handler, is
-  // over.
-  while (state_.load(std::memory_order_acquire) >= sender) sched_yield();
+  // One in this thread, in a signal handler, is over; another's takes a system call.
+  std::uint32_t state = state_.fetch_and(~open_bit, std::memory_order_acq_rel) & ~open_bit;
+  while (state >= one_sender) {
+    if ((state & closer_sleeps) ||
+        state_.compare_exchange_weak(state, state | closer_sleeps, std::memory_order_acq_rel,
+                                     std::memory_order_acquire))
+      futex_wait(state_, state | closer_sleeps, std::numeric_limits<std::int64_t>::max());
+    state = state_.load(std::memory_order_acquire);
+  }
+  state_.fetch_and(~closer_sleeps, std::memory_order_relaxed);
   if (!is_set_.load(std::memory_order_relaxed)) return;
   const int saved = errno;
   set_timer(0, false);
-  // A nudge that was sent before is taken at the latest where this call returns.
-  sched_yield();
+  // A nudge that was sent before is taken at the latest where a system call returns, and there may
+  // have been none; one that is blocked would be taken where it no longer is.
+  discard(signum_.load(std::memory_order_relaxed));
   is_set_.store(false, std::memory_order_relaxed);
   errno = saved;
 }
@@ -189,20 +204,24 @@ void Nudge::close() noexcept {
 void Nudge::put_away() noexcept {
   close();
   delete_timer();
+  native_id_.store(0, std::memory_order_relaxed);
 }
 
 bool Nudge::enter() noexcept {
-  if (state_.fetch_add(sender, std::memory_order_acq_rel) & is_open) return true;
+  if (state_.fetch_add(one_sender, std::memory_order_acq_rel) & open_bit) return true;
   leave();
   return false;
 }
 
 void Nudge::leave() noexcept {
-  state_.fetch_sub(sender, std::memory_order_release);
+  const std::uint32_t before = state_.fetch_sub(one_sender, std::memory_order_release);
+  if ((before & closer_sleeps) && before < 2 * one_sender) futex_wake_one(state_);
 }
 
 void Nudge::set_timer(std::int64_t ns, bool is_moment, bool once) noexcept {
   if (ns != 0) is_set_.store(true, std::memory_order_relaxed);
+  // The system may have had none left before.
+  if (ns != 0) make_timer();
   const int timer = timer_.load(std::memory_order_relaxed);
   if (timer < 0) return;
   struct itimerspec when = {};
@@ -239,9 +258,9 @@ void Nudge::discard(int signum) noexcept {
   sigaddset(&only, signum);
   const struct timespec now = {};
   siginfo_t info;
+  const NoCancellation whole;
   while (sigtimedwait(&only, &info, &now) == signum) {
-    if ((info.si_code == SI_QUEUE || info.si_code == SI_TIMER) && info.si_value.sival_ptr == &mark)
-      continue;
+    if (is_one(info)) continue;
     // A standard signal waits once: it is sent again as it was.
     syscall(SYS_rt_tgsigqueueinfo, getpid(), static_cast<pid_t>(syscall(SYS_gettid)), signum,
             &info);
@@ -291,7 +310,6 @@ void Nudge::begin_once_at(std::int64_t moment) noexcept {
 
 void Nudge::again() noexcept {
   if (!enter()) return;
-  make_timer();
   pause_and_nudge();
   leave();
 }

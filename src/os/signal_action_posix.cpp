@@ -6,7 +6,7 @@
 
 #include <unistd.h>
 
-#include "os/fatal.h"
+#include "os/nudge.h"
 
 namespace underthread::os {
 namespace {
@@ -16,21 +16,40 @@ constexpr int signal_count = NSIG;
 // Written before the handler that reads it is installed.
 constinit std::atomic<void (*)(int)> our_function{nullptr};
 
-// By signal; set by the main thread only, in `set_signal_action`.
-constinit struct sigaction foreign_actions[signal_count] = {};
+/// Whether the system says so of something that this thread has done, and does again when the
+/// handler returns.
+bool is_fault(int signum, const siginfo_t& info) noexcept {
+  if (signum != SIGSEGV && signum != SIGBUS && signum != SIGFPE && signum != SIGILL) return false;
+  return info.si_code > 0;
+}
 
-void on_signal(int signum) {
+void on_signal(int signum, siginfo_t* info, void*) {
+  if (Nudge::is_one(*info)) return Nudge::handle(signum);
   const int saved = errno;
+  if (is_fault(signum, *info)) {
+    struct sigaction as_ever = {};
+    as_ever.sa_handler = SIG_DFL;
+    sigaction(signum, &as_ever, nullptr);
+    return;
+  }
   // acquire: pairs with the release in `set_signal_action`.
   our_function.load(std::memory_order_acquire)(signum);
   errno = saved;
 }
 
 SignalAction kind_of(const struct sigaction& action) noexcept {
-  if ((action.sa_flags & SA_SIGINFO) != 0) return SignalAction::foreign;
-  if (action.sa_handler == SIG_DFL) return SignalAction::system_default;
+  if ((action.sa_flags & SA_SIGINFO) != 0)
+    return action.sa_sigaction == on_signal ? SignalAction::ours : SignalAction::foreign;
+  if (action.sa_handler == SIG_DFL || action.sa_handler == Nudge::handle)
+    return SignalAction::system_default;
   if (action.sa_handler == SIG_IGN) return SignalAction::ignored;
-  return action.sa_handler == on_signal ? SignalAction::ours : SignalAction::foreign;
+  return SignalAction::foreign;
+}
+
+bool is_nudges(int signum) noexcept {
+  struct sigaction action = {};
+  return sigaction(signum, nullptr, &action) == 0 && (action.sa_flags & SA_SIGINFO) == 0 &&
+         action.sa_handler == Nudge::handle;
 }
 
 }  // namespace
@@ -47,10 +66,12 @@ int last_real_time_signal() noexcept {
   return SIGRTMAX;
 }
 
-SignalAction signal_action(int signum) noexcept {
+SignalAction signal_action(int signum, ForeignAction* foreign) noexcept {
   struct sigaction action = {};
   if (sigaction(signum, nullptr, &action) != 0) return SignalAction::system_default;
-  return kind_of(action);
+  const SignalAction kind = kind_of(action);
+  if (foreign && kind != SignalAction::ours) foreign->action = action;
+  return kind;
 }
 
 SignalHandler signal_handler(int signum) noexcept {
@@ -60,10 +81,14 @@ SignalHandler signal_handler(int signum) noexcept {
   return action.sa_handler == SIG_DFL || action.sa_handler == SIG_IGN ? nullptr : action.sa_handler;
 }
 
-int set_signal_action(int signum, SignalAction action, void (*ours)(int)) noexcept {
+int set_signal_action(int signum, SignalAction action, void (*ours)(int),
+                      const ForeignAction* foreign) noexcept {
   struct sigaction wanted = {};
+  sigemptyset(&wanted.sa_mask);
   switch (action) {
     case SignalAction::system_default:
+      // What nudges are sent with is as good as untouched, and stays theirs.
+      if (is_nudges(signum)) return 0;
       wanted.sa_handler = SIG_DFL;
       break;
     case SignalAction::ignored:
@@ -71,19 +96,19 @@ int set_signal_action(int signum, SignalAction action, void (*ours)(int)) noexce
       break;
     case SignalAction::ours:
       our_function.store(ours, std::memory_order_release);
-      wanted.sa_handler = on_signal;
-      // On the alternate stack if the thread has one: it may have overflowed its own.
-      wanted.sa_flags = SA_ONSTACK;
+      wanted.sa_sigaction = on_signal;
+      // On the alternate stack if the thread has one: it may have overflowed its own. SA_RESTART:
+      // a main thread that waits in the library is woken otherwise, and what else it is in (printf,
+      // say) may take EINTR for a failure.
+      wanted.sa_flags = SA_ONSTACK | SA_RESTART | SA_SIGINFO;
+      // Threads that are in a scope are still nudged by it.
+      if (is_nudges(signum)) wanted.sa_flags &= ~SA_RESTART;
       break;
     case SignalAction::foreign:
-      wanted = foreign_actions[signum];
       break;
   }
-  if (action != SignalAction::foreign) sigemptyset(&wanted.sa_mask);
-  struct sigaction before = {};
-  if (sigaction(signum, &wanted, &before) != 0) return errno;
-  if (kind_of(before) == SignalAction::foreign) foreign_actions[signum] = before;
-  return 0;
+  if (foreign && action != SignalAction::ours) wanted = foreign->action;
+  return sigaction(signum, &wanted, nullptr) != 0 ? errno : 0;
 }
 
 void die_of_signal(int signum) noexcept {
@@ -92,9 +117,10 @@ void die_of_signal(int signum) noexcept {
   sigemptyset(&only);
   sigaddset(&only, signum);
   pthread_sigmask(SIG_UNBLOCK, &only, nullptr);
-  kill(getpid(), signum);
-  // Sent to the process, it may reach another thread first; it ends us all the same.
-  for (;;) pause();
+  // To this thread, which does not come back from it, but as the first process of a container:
+  // there the system takes no signal for one that ends it.
+  raise(signum);
+  _exit(128 + signum);
 }
 
 }  // namespace underthread::os

@@ -1,5 +1,7 @@
 #include "os/signal_mask.h"
 
+#include "os/futex.h"
+
 #include <cerrno>
 #include <charconv>
 #include <cstddef>
@@ -8,7 +10,6 @@
 #include <system_error>
 
 #include <fcntl.h>
-#include <sched.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -107,7 +108,7 @@ WaitsFor waits_for(std::uint64_t native_id, int signum, int looks) noexcept {
   WaitsFor found = WaitsFor::nothing;
   for (; looks > 0 && found == WaitsFor::nothing; --looks) {
     found = read_syscall(native_id, number, address);
-    if (found == WaitsFor::nothing) sched_yield();
+    if (found == WaitsFor::nothing) relax();
   }
   // It may be on its way into that, or come to it with the signal pending; and no call is ended by
   // a signal that is blocked.

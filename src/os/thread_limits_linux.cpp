@@ -13,6 +13,7 @@
 #include <string_view>
 
 #include <dirent.h>
+#include <link.h>
 #include <pthread.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -56,6 +57,21 @@ std::size_t default_stack_size() {
   pthread_attr_getstacksize(&attributes, &size);
   pthread_attr_destroy(&attributes);
   return size;
+}
+
+/// Bytes of thread-local data that the program and its libraries have. The C library takes most of
+/// it from the stack of a new thread, and refuses a stack that has no room for it.
+std::size_t thread_local_data() {
+  std::size_t bytes = 0;
+  dl_iterate_phdr(
+      [](dl_phdr_info* object, std::size_t, void* sum) {
+        for (int i = 0; i < object->dlpi_phnum; ++i)
+          if (object->dlpi_phdr[i].p_type == PT_TLS)
+            *static_cast<std::size_t*>(sum) += object->dlpi_phdr[i].p_memsz;
+        return 0;
+      },
+      &bytes);
+  return bytes;
 }
 
 /// How many mappings the process has: a stack and its guard are two.
@@ -185,6 +201,10 @@ std::string user_full(const std::string& root) {
 
 std::string why_no_thread(int error, std::size_t stack_size, const std::string& root) {
   std::string reason = std::strerror(error);
+  if (error == EINVAL && stack_size != 0)
+    return reason + ": a stack of " + std::to_string(stack_size) + " bytes has no room for the " +
+           std::to_string(thread_local_data()) +
+           " bytes of thread-local data that the program and its libraries have";
   if (error != EAGAIN && error != ENOMEM) return reason;
   std::string limit = no_memory(stack_size, root);
   if (limit.empty()) limit = cgroup_full(root);
