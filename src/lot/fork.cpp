@@ -11,13 +11,18 @@
 namespace underthread::lot {
 
 constinit std::atomic<std::uint32_t> fork_count{0};
-constinit Mutex settings;
+constinit ForkMutex settings;
 
 namespace {
 
 // Filled from the front, never emptied. release when set, acquire when called: what the function
 // relies on was written before.
 constinit std::array<std::atomic<void (*)()>, 8> forgets{};
+
+// Before the constructors of the program's own objects.
+[[gnu::constructor(101)]] void watch_forks_from_the_start() {
+  watch_forks();
+}
 
 }  // namespace
 
@@ -33,7 +38,7 @@ void call_in_fork_child(void (*forget)()) noexcept {
 }
 
 int watch_forks() noexcept {
-  return os::call_at_fork([] { settings.lock(); }, [] { settings.unlock(); },
+  return os::call_at_fork([] { settings.hold_for_fork(); }, [] { settings.let_go_after_fork(); },
                           [] {
                             settings.forget();
                             after_fork_in_child();

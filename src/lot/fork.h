@@ -10,11 +10,14 @@
 #include <atomic>
 #include <cstdint>
 
-#include "lot/mutex.h"
+#include "lot/fork_mutex.h"
 
 namespace underthread::lot {
 
 /// From now on a fork's child is put right. @return 0, or an errno value
+///
+/// Also called when the library is loaded: handlers that the program registers after that run
+/// before ours when it forks, and after ours in the parent and the child, and find all as ever.
 int watch_forks() noexcept;
 
 /// How many forks lie between the first process and this one. Constant but in a fork's child,
@@ -23,7 +26,7 @@ extern constinit std::atomic<std::uint32_t> fork_count;
 
 /// Guards what the layers above keep once for the process: handlers, hooks. Held across a fork, so
 /// the child finds these whole. Sections of a few instructions that call nobody else's code.
-extern constinit Mutex settings;
+extern constinit ForkMutex settings;
 
 /// Also calls `forget` in every fork's child from now on, after the lot has been put right. Again
 /// for the same function: nothing. Room for eight.

@@ -43,16 +43,17 @@ class Mutex {
   std::atomic<std::uint32_t> word_{unlocked};
 };
 
-/// The mutex is held while this exists.
+/// The mutex, a Mutex or a ForkMutex, is held while this exists.
+template <class AnyMutex>
 class Locked {
  public:
-  explicit Locked(Mutex& mutex) noexcept : mutex_(mutex) { mutex_.lock(); }
+  explicit Locked(AnyMutex& mutex) noexcept : mutex_(mutex) { mutex_.lock(); }
   ~Locked() { mutex_.unlock(); }
   Locked(const Locked&) = delete;
   Locked& operator=(const Locked&) = delete;
 
  private:
-  Mutex& mutex_;
+  AnyMutex& mutex_;
 };
 
 }  // namespace underthread::lot

@@ -4,14 +4,12 @@
 // a signal handler, may read one at any time, and finds by `live` whether it is still about the
 // thread it asked for.
 //
-//   free      live = 0, in the free list                  a number in the pool, nobody's
-//   reserved  live = 0, holder set                        `reserve`: a thread is about to start
-//   live      live = holder, in the registry by its ident `adopt`, by the thread itself, or
-//                                                         `announce`, by its parent: the first does
-//                                                         it
-//   free                                                  the thread has ended: `thread_ended`
+// RecordState has the states that a record goes through, and who moves it from one to the next.
 //
-// A thread that we did not start gets its record at `attach`, when it first needs one.
+// A thread that we did not start gets its record at `attach`, at its first use of the library.
+//
+// A record serves all of its generations before another is made, and is used again only when all
+// others have: 1,023 times 1,048,575 threads lie between two that have the same holder.
 #pragma once
 
 #include <underthread/lot/thread_head.h>
@@ -24,6 +22,7 @@
 #include <string>
 
 #include "lot/callback.h"
+#include "lot/mailbox.h"
 #include "lot/spin.h"
 #include "lot/treap.h"
 #include "os/parker.h"
@@ -51,20 +50,29 @@ struct Waiter : TreapNode {
   bool handed_over = false;  ///< chosen, and given what it waited for
 };
 
-/// Something sent to a thread, which it takes at a safe point. What it carries is the sender's
-/// business; one that its thread did not live to take is deleted.
-struct Letter {
-  Letter() = default;
-  Letter(const Letter&) = delete;
-  Letter& operator=(const Letter&) = delete;
-  virtual ~Letter() = default;
-  Letter* next = nullptr;
+/// What a record is to the registry, whose mutex guards it. (Whether a record is free is said by
+/// its chunk: in the child of a fork all are but one, and none of them is touched.)
+enum class RecordState : std::uint8_t {
+  nobodys,   ///< free, or used up: free after its last generation, when all others come first.
+             ///< `live` is 0. To reserved: `reserve`.
+  reserved,  ///< A thread is about to start; `holder` is set, `live` is 0. To listed: `adopt` in
+             ///< the thread, or `announce` in its parent, whichever is first. To nobodys: `cancel`.
+             ///< To late: `attach`, after the system has told us for the last time that its thread
+             ///< ends.
+  listed,  ///< Its thread lives: `live` is its holder, and it is found by its ident. To ended: its
+           ///< thread, as its last act with it; or another's that has the same ident, where the
+           ///< system has not told us of the end.
+  late,    ///< Its thread lives: `live` is its holder, and it is found by that alone. To nobodys:
+           ///< `reserve`, some time after the thread has ended.
+  ended,   ///< `live` is 0, and whoever ended it still has it. To nobodys: the same, next.
 };
 
 /// The holder field of a lock word: a record's index and generation, above the two flag bits.
 inline constexpr int holder_shift = 2;
 inline constexpr int generation_bits = 10;
 inline constexpr int index_bits = 20;
+/// A record's first is 1.
+inline constexpr std::uint32_t last_generation = (std::uint32_t{1} << generation_bits) - 1;
 static_assert(holder_shift + generation_bits + index_bits == 32);
 
 struct alignas(64) ThreadRecord : ThreadHead {
@@ -72,6 +80,9 @@ struct alignas(64) ThreadRecord : ThreadHead {
 
   /// `holder` while the thread lives, else 0. Ordering: see `ident_of`.
   std::atomic<std::uint32_t> live{0};
+  /// `fork_count` when it became live: in the child of a fork no thread lives that is older, but
+  /// for the one that forked. Relaxed: as `ident`, between two looks at `live`.
+  std::atomic<std::uint32_t> born_in{0};
 
   /// The key that the thread waits for and since when (ns of the monotonic clock); null: it does
   /// not wait. To look at, not to rely on; relaxed.
@@ -97,9 +108,11 @@ struct alignas(64) ThreadRecord : ThreadHead {
   /// thread's own, but for its signal handlers.
   std::atomic<std::int64_t> limit_until{never};
 
-  /// Sent, first sent first. Guarded by the registry.
-  Letter* letters = nullptr;
+  /// What others have sent.
+  Mailbox mailbox;
 
+  /// What a handle of the thread knows it by, to compare; null: none. The thread's own.
+  const void* handle = nullptr;
   /// Called in the thread when it ends, if set. The thread's own.
   void (*at_end)(void*) = nullptr;
   void* at_end_argument = nullptr;
@@ -110,22 +123,29 @@ struct alignas(64) ThreadRecord : ThreadHead {
   /// The rest is the registry's.
   std::uint32_t index = 0;
   std::uint32_t generation = 0;
-  bool was_listed = false;  ///< since it was reserved
-  ThreadRecord* next_free = nullptr;
+  RecordState state = RecordState::nobodys;
+  ThreadRecord* next_late = nullptr;
   struct ByIdent : TreapNode {
     ThreadRecord* record = nullptr;
   } by_ident;
 };
 
-/// The calling thread's record, attached if need be. Null: there is no memory for it, or 1,048,575
-/// are in use.
-ThreadRecord* attach() noexcept;
+/// Why a thread has no record.
+enum class NoRecord : std::uint8_t {
+  memory,   ///< the system has none
+  threads,  ///< 1,048,575 are in use
+  keys,     ///< no pthread key is left to notice the end of threads with
+};
+
+/// The calling thread's record, attached if need be. Null: it cannot have one, and `reason` (if
+/// given) says why.
+ThreadRecord* attach(NoRecord* reason = nullptr) noexcept;
 inline ThreadRecord* current() noexcept {
   return this_thread ? static_cast<ThreadRecord*>(this_thread) : attach();
 }
 
 /// A record for a thread that is about to start; null as `attach`.
-ThreadRecord* reserve() noexcept;
+ThreadRecord* reserve(NoRecord* reason = nullptr) noexcept;
 /// The thread did not start.
 void cancel(ThreadRecord& record) noexcept;
 /// In the new thread: makes the reserved record its own.
@@ -181,13 +201,11 @@ inline void look_again(ThreadRecord& me) noexcept {
   me.pending.fetch_or(1, std::memory_order_relaxed);
 }
 
-/// Sends a letter to the thread of that ident and interrupts it. @return its record, which may be
-/// another thread's by now; null, and the letter is still the caller's: no such thread
+/// Sends a letter to the thread of that ident, or that a lock word names, and interrupts it.
+/// @return its record, which may be another thread's by now; null, and the letter is still the
+/// caller's: no such thread
 ThreadRecord* send(std::uintptr_t ident, Letter& letter) noexcept;
-/// The oldest letter, now the caller's; null: none. `more`: others are left.
-Letter* take_letter(ThreadRecord& me, bool& more) noexcept;
-/// Whether it would give one.
-bool has_letter(const ThreadRecord& me) noexcept;
+ThreadRecord* send_to_holder(std::uint32_t holder, Letter& letter) noexcept;
 
 /// The main thread's record: where signal handlers run. The main thread is the one that ran main,
 /// or forked; null until it has a record, and when it has ended. acquire/release: whoever finds it

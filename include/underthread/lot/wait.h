@@ -6,7 +6,7 @@
 
 namespace underthread::lot {
 
-/// A moment of the monotonic clock that never comes. Moments are nanoseconds of the clock that
+/// A deadline that never comes. Deadlines are nanoseconds of the monotonic clock, the one that
 /// std::chrono::steady_clock reads.
 inline constexpr std::int64_t never = std::numeric_limits<std::int64_t>::max();
 
