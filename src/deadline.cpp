@@ -1,5 +1,7 @@
 #include <underthread/deadline.h>
 
+#include <array>
+#include <cstdio>
 #include <stdexcept>
 
 #include "os/futex.h"
@@ -16,10 +18,20 @@ std::int64_t Timeout::deadline(bool blocking) const {
     throw std::invalid_argument("timeout value must be a non-negative number");
   if (said_ == Said::too_long) throw std::overflow_error("timeout value is too large");
   if (!blocking) return 0;
-  return said_ == Said::forever ? lot::never : moment_in(std::chrono::nanoseconds(nanoseconds_));
+  if (said_ == Said::until) return nanoseconds_;
+  return said_ == Said::forever ? lot::never
+                                : deadline_after(std::chrono::nanoseconds(nanoseconds_));
 }
 
-std::int64_t moment_in(std::chrono::nanoseconds duration) noexcept {
+std::string Timeout::text() const {
+  if (said_ != Said::this_long) return "";
+  std::array<char, 32> text{};
+  const double seconds = static_cast<double>(nanoseconds_) / 1e9;
+  std::snprintf(text.data(), text.size(), "%.12g s", seconds);
+  return text.data();
+}
+
+std::int64_t deadline_after(std::chrono::nanoseconds duration) noexcept {
   if (duration.count() <= 0) return 0;
   const std::int64_t now = os::now();
   return duration.count() < lot::never - now ? now + duration.count() : lot::never;

@@ -1,5 +1,6 @@
 #include "excepthook.h"
 
+#include <underthread/interrupt.h>
 #include <underthread/thread.h>
 
 #include <cstdio>
@@ -10,6 +11,7 @@
 #include "lot/fork.h"
 #include "lot/mutex.h"
 #include "os/exceptions.h"
+#include "os/thread_sanitizer.h"
 
 namespace underthread {
 namespace {
@@ -20,6 +22,7 @@ constinit std::shared_ptr<const ExceptHook>* hook_setting = nullptr;
 
 std::shared_ptr<const ExceptHook> current_hook() {
   const lot::Locked locked(lot::settings);
+  os::note_after(&hook_setting);
   return hook_setting ? *hook_setting : nullptr;
 }
 
@@ -43,19 +46,23 @@ std::string what_of(const std::exception_ptr& thrown) {
   }
 }
 
-ExceptHookArgs describe(const std::exception_ptr& thrown, const std::string& thread_name) {
-  return {thrown, os::current_exception_type(), what_of(thrown), thread_name, get_ident()};
+ExceptHookArgs describe(const std::exception_ptr& thrown, const std::string& thread_name,
+                        Ident ident) {
+  return {thrown, os::current_exception_type(), what_of(thrown), thread_name, ident};
 }
 
 }  // namespace
 
-void report_exception(const std::exception_ptr& thrown, const std::string& thread_name) {
-  const ExceptHookArgs args = describe(thrown, thread_name);
+void report_exception(const std::exception_ptr& thrown, const std::string& thread_name,
+                      Ident ident) {
+  const ExceptHookArgs args = describe(thrown, thread_name, ident);
   const std::shared_ptr<const ExceptHook> hook = current_hook();
   if (!hook) {
     print(args, "ended");
     return;
   }
+  // What is pending for this thread is not the hook's business, and would end it before its report.
+  const HoldInterrupts hold;
   struct Call {
     const ExceptHook& hook;
     const ExceptHookArgs& args;
@@ -68,7 +75,7 @@ void report_exception(const std::exception_ptr& thrown, const std::string& threa
       [](void* argument) {
         const auto& [called, with] = *static_cast<Call*>(argument);
         print(with, "ended");
-        print(describe(std::current_exception(), with.name), "left the excepthook of");
+        print(describe(std::current_exception(), with.name, with.ident), "left the excepthook of");
       },
       &call);
 }
@@ -82,6 +89,7 @@ ExceptHook set_excepthook(ExceptHook hook) {
   std::unique_ptr<std::shared_ptr<const ExceptHook>> old;
   {
     const lot::Locked locked(lot::settings);
+    os::note_before(&hook_setting);
     old.reset(std::exchange(hook_setting, made.release()));
   }
   return old ? ExceptHook(**old) : ExceptHook();

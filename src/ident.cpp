@@ -5,11 +5,12 @@
 
 namespace underthread {
 
-Ident ident_without_record() noexcept {
+Ident get_ident_at_first_use() noexcept {
+  lot::current();
   return os::thread_ident();
 }
 
-std::uint64_t native_id_without_record() {
+std::uint64_t get_native_id_at_first_use() {
   return current_thread().native_id.load(std::memory_order_relaxed);
 }
 

@@ -3,8 +3,8 @@
 #include <underthread/errors.h>
 #include <underthread/interruptible_syscalls.h>
 
+#include <exception>
 #include <stdexcept>
-#include <system_error>
 
 #include "current_thread.h"
 #include "due_handlers.h"
@@ -16,30 +16,32 @@
 namespace underthread {
 namespace {
 
-bool is_due(const lot::ThreadRecord& me) noexcept {
-  return me.pending.load(std::memory_order_relaxed) != 0 ||
-         me.limit_until.load(std::memory_order_relaxed) <= os::now();
+/// What a handler takes to return, and the system to go on with a call, at the most as a rule; ns.
+constexpr std::int64_t after_handler = 50'000;
+
+/// Whether a safe point would find something: `pending` alone may be set without a reason, by a
+/// poke at the thread that had this record before, and by a main thread that becomes known.
+bool has_interrupt(const lot::ThreadRecord& me) noexcept {
+  return me.pending.load(std::memory_order_acquire) != 0 &&
+         (me.mailbox.has_any() || handlers_are_due(me));
 }
 
-bool is_open(const lot::ThreadRecord& me) noexcept {
+bool is_due(const lot::ThreadRecord& me) noexcept {
+  return has_interrupt(me) || me.limit_until.load(std::memory_order_relaxed) <= os::now();
+}
+
+bool wants_nudges(const lot::ThreadRecord& me) noexcept {
   return me.interruptible_scopes > 0 && me.interrupts_held == 0;
 }
 
 // In a signal handler, in any thread. Relaxed: the thread has set its nudge itself.
 void nudged() {
   auto* const me = static_cast<lot::ThreadRecord*>(lot::this_thread);
-  if (!me || !is_open(*me)) return;
+  if (!me || !wants_nudges(*me)) return;
   if (is_due(*me))
     me->nudge.load(std::memory_order_relaxed)->again();
   else
     settle_nudge(*me);
-}
-
-/// `pending` may be set and nothing be pending: by a main thread that becomes known, and by a poke
-/// at the thread that had this record before. No call is to end for that. What comes after the look
-/// sets it again.
-void forget_false_alarm(lot::ThreadRecord& me) noexcept {
-  if (lot::take_pending(me) && (lot::has_letter(me) || handlers_are_due(me))) lot::look_again(me);
 }
 
 /// Has the nudge aim at this thread, which is in no scope. @throws as InterruptibleSyscalls
@@ -57,8 +59,7 @@ void aim_nudge(lot::ThreadRecord& me) {
     // acq_rel: `end_syscall` says why.
     me.nudge.exchange(nudge, std::memory_order_acq_rel);
   }
-  if (!nudge->aim(me.native_id.load(std::memory_order_relaxed), signum))
-    throw std::system_error(errno, std::generic_category(), "timer_create");
+  nudge->aim(me.native_id.load(std::memory_order_relaxed), signum);
 }
 
 // In the child of a fork, whose thread goes on in its scopes: by another number of the kernel's,
@@ -82,15 +83,15 @@ void end_syscall(lot::ThreadRecord& thread) noexcept {
   if (thread.nudge.compare_exchange_strong(nudge, nullptr, std::memory_order_acq_rel,
                                            std::memory_order_acquire))
     return;
-  // A signal's own handler in this thread has ended the call, unless that is about to begin.
+  // The thread itself, in a signal's handler, would take it before the call goes on.
   if (&thread == lot::this_thread)
-    nudge->begin_later();
+    nudge->begin_at(os::now() + after_handler);
   else
     nudge->begin();
 }
 
 void settle_nudge(lot::ThreadRecord& me) noexcept {
-  if (!is_open(me)) return;
+  if (!wants_nudges(me)) return;
   os::Nudge& nudge = *me.nudge.load(std::memory_order_relaxed);
   const std::int64_t until = me.limit_until.load(std::memory_order_relaxed);
   if (until != lot::never)
@@ -98,7 +99,7 @@ void settle_nudge(lot::ThreadRecord& me) noexcept {
   else
     nudge.stop();
   // What came before that had its nudge stopped; what comes after it begins its own.
-  if (me.pending.load(std::memory_order_relaxed) != 0) nudge.begin_later();
+  if (has_interrupt(me)) nudge.begin_later();
 }
 
 void close_nudge(lot::ThreadRecord& me) noexcept {
@@ -106,7 +107,7 @@ void close_nudge(lot::ThreadRecord& me) noexcept {
 }
 
 void open_nudge(lot::ThreadRecord& me) noexcept {
-  if (!is_open(me)) return;
+  if (!wants_nudges(me)) return;
   os::Nudge& nudge = *me.nudge.load(std::memory_order_relaxed);
   nudge.open();
   // What was sent before it was open is looked for now.
@@ -115,10 +116,10 @@ void open_nudge(lot::ThreadRecord& me) noexcept {
 
 InterruptibleSyscalls::InterruptibleSyscalls() {
   lot::ThreadRecord& me = current_thread();
+  if (std::uncaught_exceptions() > 0) hold_.emplace();
   if (me.interruptible_scopes == 0) {
     lot::call_in_fork_child(aim_anew);
     aim_nudge(me);
-    forget_false_alarm(me);
   }
   if (++me.interruptible_scopes == 1) open_nudge(me);
 }

@@ -1,10 +1,18 @@
 #include "latch.h"
 
 #include "lot/parking_lot.h"
+#include "os/thread_sanitizer.h"
 
 namespace underthread {
 
+bool Latch::is_set() const noexcept {
+  if (word_.load(std::memory_order_acquire) != set_word) return false;
+  os::note_after(this);
+  return true;
+}
+
 void Latch::set() noexcept {
+  os::note_before(this);
   // release: pairs with is_set and wait. A waiter that has set `awaited` either is in the queue by
   // the time we have its bucket, or sees `set_word` when it validates under it.
   if (word_.exchange(set_word, std::memory_order_release) == awaited) lot::unpark_all(&word_);
@@ -14,7 +22,10 @@ lot::WaitEnd Latch::wait(lot::ThreadRecord& me, lot::Wait& wait) noexcept {
   for (;;) {
     // acquire: if it has happened, what was done before is seen.
     std::uint32_t word = word_.load(std::memory_order_acquire);
-    if (word == set_word) return lot::WaitEnd::done;
+    if (word == set_word) {
+      os::note_after(this);
+      return lot::WaitEnd::done;
+    }
     // relaxed: announces only that the setter is to look into the lot; the bucket orders the rest.
     if (word == unset && !word_.compare_exchange_weak(word, awaited, std::memory_order_relaxed,
                                                       std::memory_order_relaxed))

@@ -18,7 +18,7 @@ class Latch {
   Latch& operator=(const Latch&) = delete;
 
   /// acquire: what was done before `set` is seen.
-  bool is_set() const noexcept { return word_.load(std::memory_order_acquire) == set_word; }
+  bool is_set() const noexcept;
 
   /// Wakes all who wait. Once.
   void set() noexcept;

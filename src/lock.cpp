@@ -20,7 +20,7 @@ constexpr std::int64_t fair_again_after = 200'000;
 
 }  // namespace
 
-lot::WaitEnd Lock::acquire(Hold hold, lot::Wait& wait) {
+lot::WaitEnd Lock::acquire_waiting(Hold hold, lot::Wait& wait) {
   lot::ThreadRecord& me = current_thread();
   const std::uint32_t mine = me.holder | static_cast<std::uint32_t>(hold);
   const bool only_try = wait.until <= 0;
@@ -113,20 +113,21 @@ void Lock::release_slow() {
   }
 }
 
-bool Lock::acquire_with_interrupts(bool blocking, Timeout timeout) {
+bool Lock::acquire_with_interrupts(Hold hold, bool blocking, Timeout timeout) {
   const std::int64_t until = timeout.deadline(blocking);
-  return wait_at_safe_point(
-      until, [this](lot::ThreadRecord&, lot::Wait& wait) { return acquire(Hold::bare, wait); });
+  return wait_at_safe_point(until, [this, hold](lot::ThreadRecord&, lot::Wait& wait) {
+    return acquire_waiting(hold, wait);
+  });
 }
 
-bool Lock::lock_until(std::int64_t moment) {
-  lot::Wait wait{.until = moment};
-  return acquire(Hold::scoped, wait) == lot::WaitEnd::done;
+bool Lock::lock_until(std::int64_t deadline) {
+  lot::Wait wait{.until = deadline};
+  return acquire_waiting(Hold::scoped, wait) == lot::WaitEnd::done;
 }
 
 bool Lock::try_acquire_slow(Hold hold) {
   lot::Wait wait{.until = 0};
-  return acquire(hold, wait) == lot::WaitEnd::done;
+  return acquire_waiting(hold, wait) == lot::WaitEnd::done;
 }
 
 Ident Lock::owner() const noexcept {

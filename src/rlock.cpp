@@ -5,22 +5,22 @@
 
 namespace underthread {
 
-lot::WaitEnd RLock::acquire(lot::Wait& wait) {
+lot::WaitEnd RLock::acquire_waiting(lot::Wait& wait) {
   if (enter()) return lot::WaitEnd::done;
-  const lot::WaitEnd end = lock_.acquire(Hold::scoped, wait);
+  const lot::WaitEnd end = lock_.acquire_waiting(Hold::scoped, wait);
   if (end == lot::WaitEnd::done) hold_once();
   return end;
 }
 
 bool RLock::acquire_with_interrupts(bool blocking, Timeout timeout) {
   const std::int64_t until = timeout.deadline(blocking);
-  return wait_at_safe_point(until,
-                            [this](lot::ThreadRecord&, lot::Wait& wait) { return acquire(wait); });
+  return wait_at_safe_point(
+      until, [this](lot::ThreadRecord&, lot::Wait& wait) { return acquire_waiting(wait); });
 }
 
-bool RLock::lock_until(std::int64_t moment) {
-  lot::Wait wait{.until = moment};
-  return acquire(wait) == lot::WaitEnd::done;
+bool RLock::lock_until(std::int64_t deadline) {
+  lot::Wait wait{.until = deadline};
+  return acquire_waiting(wait) == lot::WaitEnd::done;
 }
 
 std::uint32_t RLock::release_save() {

@@ -19,6 +19,7 @@
 #include "lot/thread_record.h"
 #include "os/native_thread.h"
 #include "os/signal_action.h"
+#include "os/thread_sanitizer.h"
 
 namespace underthread {
 namespace {
@@ -84,6 +85,13 @@ Handler::Handler(std::shared_ptr<std::function<void(int)>> object)
   if (!*object_) throw std::invalid_argument("signal handler must be callable");
 }
 
+Handler::Handler(const os::ForeignAction& foreign)
+    : kind_(Kind::foreign), foreign_(std::make_shared<os::ForeignAction>(foreign)) {}
+
+bool Handler::is_same(const os::ForeignAction* a, const os::ForeignAction* b) noexcept {
+  return a == b || (a && b && *a == *b);
+}
+
 /// The only one that looks into a Handler.
 class HandlerTable {
  public:
@@ -113,23 +121,39 @@ class HandlerTable {
     return os::SignalAction::ours;
   }
 
-  /// What is in force now: our own if we set one, else what the system says.
+  static const os::ForeignAction* foreign_of(const Handler& handler) {
+    return handler.foreign_.get();
+  }
+
+  /// What is in force now: what the system says, and for what is ours the one that we set.
   static Handler current(int signum) {
-    {
-      const lot::Locked locked(lot::settings);
-      if (handlers[static_cast<std::size_t>(signum)])
-        return *handlers[static_cast<std::size_t>(signum)];
-    }
-    switch (os::signal_action(signum)) {
+    os::ForeignAction foreign;
+    switch (os::signal_action(signum, &foreign)) {
       case os::SignalAction::ignored:
-        return ignore;
+        return plain(ignore, foreign);
       case os::SignalAction::foreign:
-        return Handler(Handler::Kind::foreign);
-      case os::SignalAction::ours:
+        return Handler(foreign);
       case os::SignalAction::system_default:
+        return plain(default_action, foreign);
+      case os::SignalAction::ours:
         break;
     }
-    return default_action;
+    return ours(signum);
+  }
+
+  /// With the flags that it has, if any: they say what becomes of children (SA_NOCLDWAIT).
+  static Handler plain(Handler handler, const os::ForeignAction& with) {
+    if (with.action.sa_flags & (SA_NOCLDWAIT | SA_NOCLDSTOP))
+      handler.foreign_ = std::make_shared<os::ForeignAction>(with);
+    return handler;
+  }
+
+  /// The one that we set, whether it is in force or another library has put its own before it.
+  static Handler ours(int signum) {
+    const lot::Locked locked(lot::settings);
+    os::note_after(&handlers);
+    const Handler* const set = handlers[static_cast<std::size_t>(signum)];
+    return set ? *set : default_action;
   }
 
   /// Puts a handler of ours, or null, into the table.
@@ -139,6 +163,7 @@ class HandlerTable {
     Handler* old;
     {
       const lot::Locked locked(lot::settings);
+      os::note_before(&handlers);
       old = std::exchange(handlers[static_cast<std::size_t>(signum)], handler.release());
     }
     delete old;
@@ -159,14 +184,18 @@ Handler signal(int signum, Handler handler) {
   Handler before = HandlerTable::current(signum);
   const bool ours = HandlerTable::is_called(handler);
   auto kept = ours ? std::make_unique<Handler>(handler) : nullptr;
-  auto undo = HandlerTable::is_called(before) ? std::make_unique<Handler>(before) : nullptr;
+  Handler set_before = HandlerTable::ours(signum);
+  auto undo = HandlerTable::is_called(set_before) ? std::make_unique<Handler>(std::move(set_before))
+                                                  : nullptr;
   // In the table before the system may call it, and out of it only once the system no longer does.
   if (ours) HandlerTable::put(signum, std::move(kept));
-  if (const int refused = os::set_signal_action(signum, HandlerTable::action_of(handler), arrive)) {
+  if (const int refused = os::set_signal_action(signum, HandlerTable::action_of(handler), arrive,
+                                                HandlerTable::foreign_of(handler))) {
     if (ours) HandlerTable::put(signum, std::move(undo));
     throw std::system_error(refused, std::generic_category(), "signal");
   }
-  if (!ours) HandlerTable::put(signum, nullptr);
+  // One that was set by another library may call what was there before it, which was ours.
+  if (!ours && !handler.is_foreign()) HandlerTable::put(signum, nullptr);
   return before;
 }
 
@@ -177,23 +206,36 @@ Handler getsignal(int signum) {
 
 void interrupt_main(int signum) {
   check_range(signum);
-  if (handled.load(std::memory_order_acquire) & only(signum)) arrive(signum);
+  if ((handled.load(std::memory_order_acquire) & only(signum)) &&
+      os::signal_action(signum) == os::SignalAction::ours) {
+    os::note_before(&arrived);
+    arrive(signum);
+  }
+}
+
+bool take_arrived(int signum) noexcept {
+  return arrived.fetch_and(~only(signum), std::memory_order_acq_rel) & only(signum);
 }
 
 bool handlers_are_due(const lot::ThreadRecord& me) noexcept {
   return lot::main_thread.load(std::memory_order_acquire) == &me &&
-         arrived.fetch_or(0, std::memory_order_acq_rel) != 0;
+         arrived.load(std::memory_order_relaxed) != 0;
 }
 
 void run_due_handlers(lot::ThreadRecord& me) {
-  while (const SignalSet due = arrived.fetch_or(0, std::memory_order_acq_rel)) {
+  SignalSet called = 0;
+  for (;;) {
+    const SignalSet due = arrived.fetch_or(0, std::memory_order_acq_rel) & ~called;
+    if (due == 0) break;
+    os::note_after(&arrived);
     const int signum = std::countr_zero(due) + 1;
+    called |= only(signum);
     arrived.fetch_and(~only(signum), std::memory_order_relaxed);
     // A handler may wait for what the others bring, so they find their turn at its own safe points;
     // and if it throws, at the next one.
     lot::look_again(me);
-    const Handler handler = HandlerTable::current(signum);
     // It may have been reset since the signal arrived; then nothing is to be done about it.
+    const Handler handler = HandlerTable::ours(signum);
     HandlerTable::call(handler, signum);
   }
 }

@@ -5,9 +5,9 @@
 
 namespace underthread {
 
-void sleep_until_moment(std::int64_t moment) {
+void sleep_until_deadline(std::int64_t deadline) {
   wait_at_safe_point(
-      moment, [](lot::ThreadRecord& me, lot::Wait& wait) { return lot::pass_time(me, wait); });
+      deadline, [](lot::ThreadRecord& me, lot::Wait& wait) { return lot::pass_time(me, wait); });
 }
 
 }  // namespace underthread

@@ -2,25 +2,39 @@
 #include <underthread/lock.h>
 #include <underthread/thread.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdio>
 #include <mutex>
+#include <new>
+#include <optional>
 #include <stdexcept>
+#include <vector>
 
 #include "current_thread.h"
+#include "due_limit.h"
 #include "excepthook.h"
+#include "interrupt_holder.h"
 #include "latch.h"
 #include "lot/fork.h"
+#include "lot/parking_lot.h"
 #include "lot/thread_record.h"
 #include "os/exceptions.h"
+#include "os/futex.h"
 #include "os/native_thread.h"
 #include "os/thread_limits.h"
+#include "pending_interrupts.h"
 #include "safe_point.h"
 
 namespace underthread {
 namespace {
 
 constexpr std::size_t smallest_stack = 32'768;
+
+/// What the end of a thread takes after it has told it, at the most as a rule; ns.
+constexpr std::int64_t short_tail = 1'000'000;
+/// How long at a time it is waited for then.
+constexpr std::int64_t longest_pause = 8'000'000;
 
 // relaxed: a number on its own.
 constinit std::atomic<std::size_t> stack_size_setting{0};
@@ -39,6 +53,7 @@ std::size_t valid_stack_size(std::size_t size) {
 struct Start {
   std::unique_ptr<ThreadFunction> function;
   std::string name;
+  bool reports_exception = true;
   lot::ThreadRecord* record = nullptr;
 };
 
@@ -64,7 +79,8 @@ std::exception_ptr run(Start& start) {
                       } catch (const SystemExit&) {
                       } catch (...) {
                         ended.thrown = std::current_exception();
-                        report_exception(ended.thrown, ended.start.name);
+                        if (ended.start.reports_exception)
+                          report_exception(ended.thrown, ended.start.name, get_ident());
                       }
                     },
                     &run);
@@ -75,8 +91,9 @@ std::exception_ptr run(Start& start) {
 lot::ThreadRecord& reserve() {
   // The parent first: what goes wrong for it must not go wrong in the new thread.
   current_thread();
-  lot::ThreadRecord* record = lot::reserve();
-  if (!record) throw error("can't start new thread: too many threads: no record for one more");
+  lot::NoRecord reason{};
+  lot::ThreadRecord* const record = lot::reserve(&reason);
+  if (!record) throw error(std::string("can't start new thread: ") + why_no_record(reason));
   return *record;
 }
 
@@ -105,8 +122,14 @@ void* run_detached(void* argument) {
 
 }  // namespace
 
+void ThreadFunction::refuse_empty() {
+  throw std::invalid_argument("a thread's function must not be empty");
+}
+
 Ident start_new_thread(std::unique_ptr<ThreadFunction> function) {
-  auto start = std::make_unique<Start>(Start{std::move(function), {}, nullptr});
+  if (!function) ThreadFunction::refuse_empty();
+  auto start = std::make_unique<Start>();
+  start->function = std::move(function);
   lot::ThreadRecord& record = reserve();
   start->record = &record;
   const Ident ident = start_reserved(record, run_detached, start.get(), stack_size(), false);
@@ -120,12 +143,32 @@ class Thread::State {
   Start start;
   Ident ident = 0;
   std::uint32_t holder = 0;
+  AtScopeEnd at_scope_end = AtScopeEnd::interrupt_if_it_fails;
+  std::stop_source stop{std::nostopstate};
+  /// How many exceptions were unwinding the stack where it was made: in the same scope, more say
+  /// that the scope fails.
+  int uncaught = std::uncaught_exceptions();
   std::uint32_t forks = lot::fork_count.load(std::memory_order_relaxed);
 
   Latch begun;  ///< native_id is known
   std::uint64_t native_id = 0;
   Latch ended;  ///< all of the thread's own code has run; `thrown` is final
   std::exception_ptr thrown;
+  /// Whoever joined has had it. relaxed: the last handle orders it.
+  std::atomic<bool> was_thrown{false};
+
+  State() = default;
+  ~State() {
+    // What nobody was told of. In the child of a fork it is the parent's.
+    if (!thrown || start.reports_exception || was_thrown || is_older_than_process()) return;
+    try {
+      std::rethrow_exception(thrown);
+    } catch (...) {
+      report_exception(thrown, start.name, ident);
+    }
+  }
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
 
   static void* run_joinable(void* argument) {
     // The thread's share, which its record gives back at its very end.
@@ -133,6 +176,7 @@ class Thread::State {
     State& state = **share;
     begin(state.start);
     lot::ThreadRecord& me = *state.start.record;
+    me.handle = &state;
     me.at_end_argument = share;
     me.at_end = at_end;
     state.native_id = me.native_id.load(std::memory_order_relaxed);
@@ -154,24 +198,94 @@ class Thread::State {
   }
 
   bool is_self() const noexcept {
-    const lot::ThreadHead* me = lot::this_thread;
-    return me && me->holder == holder;
+    const auto* const me = static_cast<const lot::ThreadRecord*>(lot::this_thread);
+    return me && me->handle == this;
   }
 
-  lot::WaitEnd wait_for_end(lot::ThreadRecord& me, lot::Wait& wait) noexcept {
-    return is_lost() ? lot::WaitEnd::done : ended.wait(me, wait);
+  /// Waits for all of it: its own code, and `reap`.
+  lot::WaitEnd join(lot::ThreadRecord& me, lot::Wait& wait) {
+    if (is_lost()) return lot::WaitEnd::done;
+    const lot::WaitEnd end = ended.wait(me, wait);
+    return end == lot::WaitEnd::done ? reap(me, wait) : end;
   }
 
   /// Once the thread is done: waits for the last steps that it takes by itself, so that its stack
-  /// and its place in the system's limits are free again.
-  void reap() {
+  /// and its place in the system's limits are free again. They are a matter of microseconds, but
+  /// for destructors of pthread keys that run after the thread has told its end.
+  lot::WaitEnd reap(lot::ThreadRecord& me, lot::Wait& wait) {
     // What the system kept of it stayed with the parent; and `reaping_` may be held by a thread
     // that stayed there too.
-    if (is_older_than_process()) return;
-    const std::scoped_lock only_one(reaping_);
-    if (reaped_) return;
-    os::join_thread(ident);
-    reaped_ = true;
+    if (is_older_than_process()) return lot::WaitEnd::done;
+    if (const lot::WaitEnd end = reaping_.acquire_waiting(Hold::scoped, wait);
+        end != lot::WaitEnd::done)
+      return end;
+    const std::unique_lock only_one(reaping_, std::adopt_lock);
+    if (reaped_) return lot::WaitEnd::done;
+    // The system's wait ends at once when the thread is gone, but nothing else ends it.
+    const std::int64_t left = wait.until - os::now();
+    reaped_ = os::join_thread(ident, std::clamp<std::int64_t>(left, 0, short_tail));
+    for (std::int64_t pause = short_tail; !reaped_; pause = std::min(2 * pause, longest_pause)) {
+      reaped_ = os::join_thread(ident, 0);
+      if (reaped_) break;
+      const std::int64_t now = os::now();
+      if (wait.until <= now) return lot::WaitEnd::timed_out;
+      lot::Wait nap{.until = std::min(wait.until, now + pause), .wake_for = wait.wake_for};
+      if (lot::pass_time(me, nap) == lot::WaitEnd::interrupted) return lot::WaitEnd::interrupted;
+    }
+    return lot::WaitEnd::done;
+  }
+
+  bool interrupt(std::exception_ptr exception) {
+    if (!lot::is_alive(holder)) return false;
+    // First, so that code which the interrupt ends finds it requested.
+    if (stop.stop_possible() && is_system_exit(exception)) {
+      is_interrupted_.store(true, std::memory_order_relaxed);
+      stop.request_stop();
+    }
+    return interrupt_holder(holder, std::move(exception));
+  }
+
+  /// False: it was asked before.
+  bool ask_once() noexcept { return !is_asked_.exchange(true, std::memory_order_relaxed); }
+
+  /// From now on a stop that is requested, wherever, is an interrupt.
+  void hear_of_stops() {
+    if (!stop.stop_possible()) return;
+    on_stop_.emplace(stop.get_token(), OnStop{this});
+  }
+
+  /// In a destructor: without memory for it, it is as if it had not come in time.
+  void interrupt_and_forget() {
+    try {
+      interrupt(std::make_exception_ptr(SystemExit()));
+    } catch (const std::bad_alloc&) {
+    }
+  }
+
+  /// Waits until the thread has ended, come what may. What comes for the caller is passed on.
+  void join_passing_on(lot::ThreadRecord& me) {
+    const bool is_held = me.interrupts_held > 0;
+    lot::Wait wait{.wake_for = is_held ? lot::WakeFor::nothing : lot::WakeFor::interrupts};
+    bool limit_is_over = is_held;
+    std::vector<std::exception_ptr> taken;
+    for (;;) {
+      wait.until = limit_is_over ? lot::never : limit_until(me);
+      const lot::WaitEnd end = join(me, wait);
+      if (end == lot::WaitEnd::done) break;
+      if (end == lot::WaitEnd::timed_out) {
+        limit_is_over = true;
+      } else if (std::exception_ptr sent = take_sent_interrupt(me)) {
+        taken.push_back(std::move(sent));
+      } else {
+        // A handler ran, and threw nothing.
+        continue;
+      }
+      interrupt_and_forget();
+    }
+    while (!taken.empty()) {
+      put_interrupt_back(me, std::move(taken.back()));
+      taken.pop_back();
+    }
   }
 
   /// Instead of `reap`, where nobody waits for it: its stack goes when it does.
@@ -190,20 +304,50 @@ class Thread::State {
     (*share)->ended.set();
   }
 
+  struct OnStop {
+    State* state;
+    void operator()() const {
+      // The stop of an interrupt: the thread has that already.
+      if (!state->is_interrupted_.load(std::memory_order_relaxed)) state->interrupt_and_forget();
+    }
+  };
+
   Lock reaping_;
   bool reaped_ = false;
+  static bool is_system_exit(const std::exception_ptr& exception) {
+    bool is = false;
+    try {
+      std::rethrow_exception(exception);
+    } catch (const SystemExit&) {
+      is = true;
+    } catch (...) {
+    }
+    return is;
+  }
+
+  // relaxed: a flag on its own.
+  std::atomic<bool> is_asked_{false};
+  // relaxed: written before a stop is requested, which orders it, and read where that is heard of.
+  std::atomic<bool> is_interrupted_{false};
+  // The last member: it goes first, and waits for one that is under way.
+  std::optional<std::stop_callback<OnStop>> on_stop_;
 };
 
-void Thread::start(ThreadOptions options, std::unique_ptr<ThreadFunction> function) {
+void Thread::start(ThreadOptions options, std::unique_ptr<ThreadFunction> function,
+                   std::stop_source stop) {
   const std::size_t size =
       options.stack_size != 0 ? valid_stack_size(options.stack_size) : stack_size();
   auto state = std::make_shared<State>();
   state->start.function = std::move(function);
   state->start.name = std::move(options.name);
+  state->start.reports_exception = options.reports_exception;
+  state->at_scope_end = options.at_scope_end;
+  state->stop = std::move(stop);
   auto share = std::make_unique<std::shared_ptr<State>>(state);
   lot::ThreadRecord& record = reserve();
   state->start.record = &record;
   state->holder = record.holder;
+  state->hear_of_stops();
   state->ident = start_reserved(record, State::run_joinable, share.get(), size, true);
   share.release();
   state_ = std::move(state);
@@ -223,9 +367,15 @@ Thread::~Thread() {
     state_->let_go();
     return;
   }
-  lot::Wait uninterrupted;
-  state_->wait_for_end(current_thread(), uninterrupted);
-  state_->reap();
+  if (state_->at_scope_end == AtScopeEnd::detach) {
+    state_->let_go();
+    return;
+  }
+  if (state_->at_scope_end == AtScopeEnd::interrupt ||
+      (state_->at_scope_end == AtScopeEnd::interrupt_if_it_fails &&
+       std::uncaught_exceptions() > state_->uncaught))
+    state_->interrupt_and_forget();
+  state_->join_passing_on(current_thread());
 }
 
 void Thread::join() const {
@@ -237,19 +387,38 @@ bool Thread::join(Timeout timeout) const {
   const std::int64_t until = timeout.deadline();
   if (joined.is_self()) throw error("cannot join current thread");
   const bool done = wait_at_safe_point(
-      until, [&](lot::ThreadRecord& me, lot::Wait& wait) { return joined.wait_for_end(me, wait); });
+      until, [&](lot::ThreadRecord& me, lot::Wait& wait) { return joined.join(me, wait); });
   if (!done) return false;
-  joined.reap();
-  if (joined.thrown && !joined.is_lost()) std::rethrow_exception(joined.thrown);
+  if (joined.thrown && !joined.is_lost()) {
+    joined.was_thrown.store(true, std::memory_order_relaxed);
+    std::rethrow_exception(joined.thrown);
+  }
   return true;
 }
 
-lot::WaitEnd Thread::join(lot::Wait& wait) const {
+lot::WaitEnd Thread::join_waiting(lot::Wait& wait) const {
   State& joined = state();
   if (joined.is_self()) throw error("cannot join current thread");
-  const lot::WaitEnd end = joined.wait_for_end(current_thread(), wait);
-  if (end == lot::WaitEnd::done) joined.reap();
-  return end;
+  return joined.join(current_thread(), wait);
+}
+
+bool Thread::interrupt() const {
+  return interrupt(std::make_exception_ptr(SystemExit()));
+}
+
+bool Thread::interrupt(std::exception_ptr exception) const {
+  State& interrupted = state();
+  if (!exception) throw std::invalid_argument("no exception to interrupt with");
+  return interrupted.interrupt(std::move(exception));
+}
+
+std::stop_source Thread::get_stop_source() const {
+  return state().stop;
+}
+
+bool Thread::ask_to_stop() const {
+  State& stopped = state();
+  return !stopped.is_done() && stopped.ask_once();
 }
 
 void Thread::detach() {

@@ -1,5 +1,7 @@
 #include <underthread/time_limit.h>
 
+#include <string>
+
 #include "current_thread.h"
 #include "due_limit.h"
 #include "interruptible_syscalls.h"
@@ -34,9 +36,12 @@ class TimeLimits {
     return first;
   }
 
-  void tell(TimeLimit& limit) {
+  [[noreturn]] void tell(TimeLimit& limit) {
     limit.is_told_ = true;
     note_next();
+    const std::string length = limit.said_.text();
+    throw TimeoutError(length.empty() ? "the time limit is over"
+                                      : "the time limit of " + length + " is over");
   }
 
  private:
@@ -50,7 +55,7 @@ class TimeLimits {
   lot::ThreadRecord& me_;
 };
 
-TimeLimit::TimeLimit(Timeout timeout) : until_(timeout.deadline()) {
+TimeLimit::TimeLimit(Timeout timeout) : said_(timeout), until_(timeout.deadline()) {
   lot::ThreadRecord& me = current_thread();
   if (until_ != lot::never) TimeLimits(me).enter(*this);
 }
@@ -68,7 +73,6 @@ void throw_due_limit(lot::ThreadRecord& me) {
   if (!me.is_limited || limit_until(me) > os::now()) return;
   TimeLimits limits(me);
   limits.tell(*limits.next());
-  throw TimeoutError("the time limit is over");
 }
 
 }  // namespace underthread

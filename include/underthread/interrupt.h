@@ -8,6 +8,8 @@
 
 #include <atomic>
 #include <exception>
+#include <type_traits>
+#include <utility>
 
 namespace underthread {
 
@@ -20,22 +22,37 @@ void deliver_interrupts();
 /// stays pending. Does nothing while interrupts are held off.
 inline void check_interrupts() {
   const lot::ThreadHead* me = lot::this_thread;
-  if (me && !me->is_left_alone()) deliver_interrupts();
+  if (!me || !me->is_left_alone()) deliver_interrupts();
 }
 
+/// What `check_interrupts` would throw now, taken and not thrown; null: nothing is pending.
+/// Handlers run as there, and what they throw is returned. Also while interrupts are held off: for
+/// code that may not throw, and yet wants to know; and for clean-up that is to go on, come what
+/// may.
+std::exception_ptr take_interrupt();
+
 /// Sends `exception` to a thread, to be thrown at its next safe point. False: no thread of that
-/// ident is known (a thread that we did not start is known from its first use of the library on).
+/// ident is known (one that we did not start is known from its first `get_ident`, or the first call
+/// that takes a lock, waits, starts a thread or is a safe point).
 /// Never lost while the thread lives, and never costs it a lock: one that was just handed a lock
 /// returns with it and gets the exception at its next safe point.
 /// @throws std::invalid_argument "no exception to interrupt with": `exception` is null
+///
+/// An ident may be another thread's once its thread has ended: where there is a Thread, call its
+/// `interrupt`, which hits no other.
 bool interrupt(Ident ident, std::exception_ptr exception);
+template <class E>
+requires(!std::is_convertible_v<E&&, std::exception_ptr>) bool interrupt(Ident ident,
+                                                                         E&& exception) {
+  return interrupt(ident, std::make_exception_ptr(std::forward<E>(exception)));
+}
 
 /// Holds interrupts off in this thread while it exists; they stay pending. Nests. For destructors,
 /// `noexcept` functions, and clean-up that must be whole. (Safe points that run while an exception
 /// unwinds the stack hold them off by themselves.)
-class HoldInterrupts {
+class [[nodiscard]] HoldInterrupts {
  public:
-  HoldInterrupts();
+  [[nodiscard]] HoldInterrupts();
   ~HoldInterrupts();
   HoldInterrupts(const HoldInterrupts&) = delete;
   HoldInterrupts& operator=(const HoldInterrupts&) = delete;

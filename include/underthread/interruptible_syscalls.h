@@ -13,6 +13,7 @@
 #include <underthread/interrupt.h>
 
 #include <cerrno>
+#include <optional>
 
 namespace underthread {
 
@@ -20,17 +21,27 @@ namespace underthread {
 /// next safe point. What to do then is the caller's: `check_interrupts`, and the call again. Code
 /// in the scope must take EINTR for what it is; it may come without a reason. None comes through
 /// this once the scope is left, or while interrupts are held off (HoldInterrupts). Nests. Where the
-/// thread has that signal blocked, nothing is ended. Where nothing comes, the outermost costs one
-/// short system call, to see that the signal is still nobody's.
+/// thread has that signal blocked, nothing is ended. One that is entered while an exception unwinds
+/// the stack ends nothing, as safe points throw nothing there. Where nothing comes, the outermost
+/// costs one short system call, to see that the signal is still nobody's.
 /// @throws std::invalid_argument  "UNDERTHREAD_NUDGE is no signal's number"
 /// @throws error  the program uses the signal that UNDERTHREAD_NUDGE says, or all that may be taken
-/// @throws std::system_error  the system has no timer left
-class InterruptibleSyscalls {
+/// Where the system has no timer left (RLIMIT_SIGPENDING counts them), a call is ended once and not
+/// again: what comes just before a call does not end that, nor does a signal that the thread itself
+/// has taken, and a TimeLimit ends none.
+///
+/// From the first scope on SIGURG has a handler of ours, unless the program uses it; without one
+/// the system ignores it. `getsignal` says `default_action` all the same. One that others send then
+/// ends a call as any signal does.
+class [[nodiscard]] InterruptibleSyscalls {
  public:
-  InterruptibleSyscalls();
+  [[nodiscard]] InterruptibleSyscalls();
   ~InterruptibleSyscalls();
   InterruptibleSyscalls(const InterruptibleSyscalls&) = delete;
   InterruptibleSyscalls& operator=(const InterruptibleSyscalls&) = delete;
+
+ private:
+  std::optional<HoldInterrupts> hold_;
 };
 
 /// Calls `call`, a system call that says -1 and errno, until it ends in something else than EINTR,

@@ -34,9 +34,11 @@
 #include <underthread/ident.h>
 #include <underthread/lot/thread_head.h>
 #include <underthread/lot/wait.h>
+#include <underthread/thread_safety.h>
 
 #include <atomic>
 #include <chrono>
+#include <concepts>
 #include <cstdint>
 
 namespace underthread {
@@ -47,29 +49,51 @@ enum class Hold : std::uint32_t {
   scoped = 2,  ///< the thread that took it releases it, at the end of a scope
 };
 
-class Lock {
+class UNDERTHREAD_CAPABILITY("mutex") Lock {
  public:
   constexpr Lock() noexcept = default;
   Lock(const Lock&) = delete;
   Lock& operator=(const Lock&) = delete;
 
-  /// Takes the lock as a bare hold; true when it did. `timeout` is in seconds or a duration, -1
-  /// (the default) waits for ever. A safe point: interrupts that are due are delivered here, before
-  /// the lock is taken, and cut a wait short. What a handler throws leaves from here, without the
-  /// lock.
-  /// @throws as Timeout::deadline, and whatever an interrupt delivers
-  bool acquire(bool blocking = true, Timeout timeout = -1) {
+  /// Takes the lock as a bare hold, and waits for it if need be; always true. A safe point:
+  /// interrupts that are due are delivered here, before the lock is taken, and cut a wait short.
+  /// What a handler throws leaves from here, without the lock.
+  /// @throws whatever an interrupt delivers
+  bool acquire() UNDERTHREAD_ACQUIRE() UNDERTHREAD_NOT_ANALYSED {
     lot::ThreadHead* me = lot::this_thread;
-    if (timeout.is_forever() && me && me->is_left_alone()) {
-      if (!blocking) return try_acquire(Hold::bare);
-      if (take(me->holder)) return true;
+    if (me && me->is_left_alone() && take(me->holder)) return true;
+    return seen_if(acquire_with_interrupts(Hold::bare, true, -1));
+  }
+
+  /// The same with a limit; true when it took the lock. `timeout` is in seconds, a duration or a
+  /// moment of steady_clock; -1 waits for ever.
+  /// @throws also as Timeout::deadline
+  [[nodiscard]] bool acquire(bool blocking, Timeout timeout = -1)
+      UNDERTHREAD_TRY_ACQUIRE(true) UNDERTHREAD_NOT_ANALYSED {
+    lot::ThreadHead* me = lot::this_thread;
+    const bool tries = !blocking && timeout.is_forever();
+    if (me && me->is_left_alone()) {
+      if (tries && locked()) return false;
+      if ((tries || (blocking && timeout.is_valid())) && take(me->holder)) return true;
     }
-    return acquire_with_interrupts(blocking, timeout);
+    return seen_if(acquire_with_interrupts(Hold::bare, blocking, timeout));
+  }
+
+  /// The same: `acquire(true, timeout)`.
+  template <TimeLimitLike T>
+  [[nodiscard]] bool acquire(T timeout) UNDERTHREAD_TRY_ACQUIRE(true) UNDERTHREAD_NOT_ANALYSED {
+    return acquire(true, Timeout(timeout));
+  }
+  template <WholeNumber T>
+  bool acquire(T) {
+    static_assert(!std::same_as<T, T>,
+                  "say acquire(false) for a try, or acquire(std::chrono::seconds(n)) for a limit");
+    return false;
   }
 
   /// Unlocks, whoever holds it and however.
   /// @throws error "release unlocked lock"
-  void release() { give_up(Hold::bare); }
+  void release() UNDERTHREAD_RELEASE() UNDERTHREAD_NOT_ANALYSED { give_up(Hold::bare); }
 
   /// True while anyone holds it. The answer may be old when it arrives.
   bool locked() const noexcept { return holder_of(word_.load(std::memory_order_relaxed)) != 0; }
@@ -81,42 +105,59 @@ class Lock {
   // Scoped holds. No safe points: code written for these names does not expect an interrupt to be
   // thrown. Waits end only as the name says.
 
-  void lock() {
-    if (!acquire_fast(Hold::scoped)) lock_until(lot::never);
+  void lock() UNDERTHREAD_ACQUIRE() UNDERTHREAD_NOT_ANALYSED {
+    if (!acquire_fast(Hold::scoped)) seen_if(lock_until(lot::never));
   }
   /// @throws error "release unlocked lock"
-  void unlock() { give_up(Hold::scoped); }
-  bool try_lock() { return try_acquire(Hold::scoped); }
+  void unlock() UNDERTHREAD_RELEASE() UNDERTHREAD_NOT_ANALYSED { give_up(Hold::scoped); }
+  [[nodiscard]] bool try_lock() UNDERTHREAD_TRY_ACQUIRE(true) UNDERTHREAD_NOT_ANALYSED {
+    return try_acquire(Hold::scoped);
+  }
 
   template <class Rep, class Period>
-  bool try_lock_for(const std::chrono::duration<Rep, Period>& duration) {
-    return lock_until(moment_after(duration));
+  [[nodiscard]] bool try_lock_for(const std::chrono::duration<Rep, Period>& duration)
+      UNDERTHREAD_TRY_ACQUIRE(true) UNDERTHREAD_NOT_ANALYSED {
+    return acquire_fast(Hold::scoped) || seen_if(lock_until(deadline_after(duration)));
   }
 
   template <class Clock, class Duration>
-  bool try_lock_until(const std::chrono::time_point<Clock, Duration>& when) {
-    return attempt_until(when, [this](std::int64_t moment) { return lock_until(moment); });
+  [[nodiscard]] bool try_lock_until(const std::chrono::time_point<Clock, Duration>& when)
+      UNDERTHREAD_TRY_ACQUIRE(true) UNDERTHREAD_NOT_ANALYSED {
+    return acquire_fast(Hold::scoped) || attempt_until(when, [this](std::int64_t deadline) {
+             return seen_if(lock_until(deadline));
+           });
   }
 
   // For bindings and other locks, which say how to hold and what may cut the wait short.
+
+  /// `acquire(true, timeout)` as a scoped hold: With's.
+  [[nodiscard]] bool acquire_scoped(Timeout timeout) {
+    lot::ThreadHead* me = lot::this_thread;
+    if (me && me->is_left_alone() && timeout.is_valid() &&
+        take(me->holder | static_cast<std::uint32_t>(Hold::scoped)))
+      return true;
+    return seen_if(acquire_with_interrupts(Hold::scoped, true, timeout));
+  }
 
   /// Takes the lock if that needs no wait.
   bool try_acquire(Hold hold) {
     // A failing compare-and-swap takes the holder's cache line away, so it is looked at first.
     // relaxed: one that fails says nothing of what was done under the lock.
     if (locked()) return false;
-    return acquire_fast(hold) || try_acquire_slow(hold);
+    return acquire_fast(hold) || seen_if(try_acquire_slow(hold));
   }
 
   /// Takes the lock or waits for it as `wait` says. Delivers no interrupt: `interrupted` means that
   /// the caller should, and then call again with the same `wait`.
-  lot::WaitEnd acquire(Hold hold, lot::Wait& wait);
+  lot::WaitEnd acquire_waiting(Hold hold, lot::Wait& wait);
 
   /// Unlocks, whoever holds it. `expected` is the kind of hold that the caller most likely ends; a
   /// wrong guess costs time, nothing else.
   /// @throws error "release unlocked lock"
   void give_up(Hold expected) {
-    if (!release_fast(expected)) release_slow();
+    if (release_fast(expected)) return;
+    happens_before(&word_);
+    release_slow();
   }
 
   /// Takes the lock if one compare-and-swap does it: it is unlocked, nobody waits, and the calling
@@ -161,9 +202,15 @@ class Lock {
                                          std::memory_order_relaxed);
   }
 
+  /// What the library has done, which ThreadSanitizer does not see.
+  bool seen_if(bool taken) const noexcept {
+    if (taken) happens_after(&word_);
+    return taken;
+  }
+
   bool try_acquire_slow(Hold hold);
-  bool acquire_with_interrupts(bool blocking, Timeout timeout);
-  bool lock_until(std::int64_t moment);
+  bool acquire_with_interrupts(Hold hold, bool blocking, Timeout timeout);
+  bool lock_until(std::int64_t deadline);
   void release_slow();
 
   std::atomic<std::uint32_t> word_{0};

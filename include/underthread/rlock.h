@@ -3,31 +3,49 @@
 #pragma once
 
 #include <underthread/lock.h>
+#include <underthread/thread_safety.h>
 
 #include <atomic>
 #include <chrono>
+#include <concepts>
 #include <cstdint>
 #include <limits>
 
 namespace underthread {
 
-class RLock {
+class UNDERTHREAD_CAPABILITY("mutex") RLock {
  public:
   constexpr RLock() noexcept = default;
   RLock(const RLock&) = delete;
   RLock& operator=(const RLock&) = delete;
 
   /// As Lock::acquire; at once, and always true, for the thread that holds it already.
-  /// @throws std::overflow_error "Internal lock count overflowed": held 4,294,967,295 times
-  bool acquire(bool blocking = true, Timeout timeout = -1) {
+  /// @throws also std::overflow_error "Internal lock count overflowed": held 4,294,967,295 times
+  bool acquire() UNDERTHREAD_ACQUIRE() UNDERTHREAD_NOT_ANALYSED {
     const lot::ThreadHead* me = lot::this_thread;
-    if (blocking && timeout.is_forever() && me && me->is_left_alone() && enter()) return true;
-    return acquire_with_interrupts(blocking, timeout);
+    if (me && me->is_left_alone() && enter()) return true;
+    return seen_if(acquire_with_interrupts(true, -1));
+  }
+  [[nodiscard]] bool acquire(bool blocking, Timeout timeout = -1)
+      UNDERTHREAD_TRY_ACQUIRE(true) UNDERTHREAD_NOT_ANALYSED {
+    const lot::ThreadHead* me = lot::this_thread;
+    if (blocking && timeout.is_valid() && me && me->is_left_alone() && enter()) return true;
+    return seen_if(acquire_with_interrupts(blocking, timeout));
+  }
+  template <TimeLimitLike T>
+  [[nodiscard]] bool acquire(T timeout) UNDERTHREAD_TRY_ACQUIRE(true) UNDERTHREAD_NOT_ANALYSED {
+    return acquire(true, Timeout(timeout));
+  }
+  template <WholeNumber T>
+  bool acquire(T) {
+    static_assert(!std::same_as<T, T>,
+                  "say acquire(false) for a try, or acquire(std::chrono::seconds(n)) for a limit");
+    return false;
   }
 
   /// Ends one hold; unlocks at the last.
   /// @throws error "cannot release un-acquired lock": the caller does not hold it
-  void release() {
+  void release() UNDERTHREAD_RELEASE() UNDERTHREAD_NOT_ANALYSED {
     if (!lock_.is_mine()) refuse_release();
     const std::uint32_t count = count_.load(std::memory_order_relaxed);
     count_.store(count - 1, std::memory_order_relaxed);
@@ -44,22 +62,32 @@ class RLock {
   bool is_mine() const noexcept { return lock_.is_mine(); }
 
   // The standard's Lockable; see lock.h.
-  void lock() {
-    if (!enter()) lock_until(lot::never);
+  void lock() UNDERTHREAD_ACQUIRE() UNDERTHREAD_NOT_ANALYSED {
+    if (!enter()) seen_if(lock_until(lot::never));
   }
-  void unlock() { release(); }
-  bool try_lock() { return enter(); }
+  void unlock() UNDERTHREAD_RELEASE() UNDERTHREAD_NOT_ANALYSED { release(); }
+  [[nodiscard]] bool try_lock() UNDERTHREAD_TRY_ACQUIRE(true) UNDERTHREAD_NOT_ANALYSED {
+    return enter();
+  }
   template <class Rep, class Period>
-  bool try_lock_for(const std::chrono::duration<Rep, Period>& duration) {
-    return lock_until(moment_after(duration));
+  [[nodiscard]] bool try_lock_for(const std::chrono::duration<Rep, Period>& duration)
+      UNDERTHREAD_TRY_ACQUIRE(true) UNDERTHREAD_NOT_ANALYSED {
+    return enter() || seen_if(lock_until(deadline_after(duration)));
   }
   template <class Clock, class Duration>
-  bool try_lock_until(const std::chrono::time_point<Clock, Duration>& when) {
-    return attempt_until(when, [this](std::int64_t moment) { return lock_until(moment); });
+  [[nodiscard]] bool try_lock_until(const std::chrono::time_point<Clock, Duration>& when)
+      UNDERTHREAD_TRY_ACQUIRE(true) UNDERTHREAD_NOT_ANALYSED {
+    return enter() || attempt_until(when, [this](std::int64_t deadline) {
+             return seen_if(lock_until(deadline));
+           });
   }
 
   // For bindings; see lock.h.
 
+  /// `acquire(true, timeout)`, as each hold is a scoped one: With's.
+  [[nodiscard]] bool acquire_scoped(Timeout timeout) UNDERTHREAD_NOT_ANALYSED {
+    return acquire(true, timeout);
+  }
   /// Acquires it if that needs no wait.
   /// @throws std::overflow_error as `acquire`
   bool enter() {
@@ -72,7 +100,7 @@ class RLock {
     if (lock_.is_mine()) return hold_again();
     return lock_.acquire_fast(Hold::scoped) && hold_once();
   }
-  lot::WaitEnd acquire(lot::Wait& wait);
+  lot::WaitEnd acquire_waiting(lot::Wait& wait);
   /// Unlocks however often it is held and returns that number, for `acquire_restore` (Python:
   /// `_release_save`, which Condition.wait needs).
   /// @throws error "cannot release un-acquired lock"
@@ -86,7 +114,12 @@ class RLock {
 
  private:
   bool acquire_with_interrupts(bool blocking, Timeout timeout);
-  bool lock_until(std::int64_t moment);
+  bool lock_until(std::int64_t deadline);
+  /// As Lock's.
+  bool seen_if(bool taken) const noexcept {
+    if (taken) happens_after(&lock_);
+    return taken;
+  }
   bool hold_once() noexcept {
     count_.store(1, std::memory_order_relaxed);
     return true;

@@ -3,6 +3,10 @@
 // Safe points are `acquire`, `join`, `sleep_for`, `sleep_until` and `check_interrupts`. A main
 // thread that waits at one notices at once. The main thread is the one that ran `main`; in the
 // child of a fork it is the one that forked.
+//
+// A signal that has a handler of ours ends no system call of the program's (SA_RESTART), but for
+// those that the system never goes on with, as `poll`, `select`, `epoll_wait` and `nanosleep`
+// (POSIX; signal(7)). What is to end for it is in an InterruptibleSyscalls.
 #pragma once
 
 #include <csignal>
@@ -10,6 +14,10 @@
 #include <memory>
 #include <type_traits>
 #include <utility>
+
+namespace underthread::os {
+struct ForeignAction;
+}
 
 namespace underthread {
 
@@ -32,12 +40,13 @@ class Handler {
   requires(std::is_invocable_v<F&, int> && !std::is_same_v<F, Handler>) Handler(F function)
       : Handler(from(std::move(function))) {}
 
-  /// True of a handler that this library did not set: it was there before. Setting it again puts
-  /// the very same one back.
+  /// True of a handler that this library did not set. Setting it puts the very same one back, with
+  /// the flags and the mask that it had.
   bool is_foreign() const noexcept { return kind_ == Kind::foreign; }
 
   friend bool operator==(const Handler& a, const Handler& b) {
-    return a.kind_ == b.kind_ && a.function_ == b.function_ && a.object_ == b.object_;
+    return a.kind_ == b.kind_ && a.function_ == b.function_ && a.object_ == b.object_ &&
+           (a.kind_ != Kind::foreign || is_same(a.foreign_.get(), b.foreign_.get()));
   }
 
  private:
@@ -48,14 +57,21 @@ class Handler {
   static Handler from(F function) {
     if constexpr (std::is_convertible_v<F, void (*)(int)>)
       return Handler(static_cast<void (*)(int)>(function));
+    else if constexpr (!std::is_copy_constructible_v<F>)
+      // A std::function holds only what can be copied.
+      return from([shared = std::make_shared<F>(std::move(function))](int signum) {
+        std::invoke(*shared, signum);
+      });
     else
       return Handler(std::make_shared<std::function<void(int)>>(std::move(function)));
   }
-  explicit Handler(Kind kind) : kind_(kind) {}
+  explicit Handler(const os::ForeignAction& foreign);
+  static bool is_same(const os::ForeignAction* a, const os::ForeignAction* b) noexcept;
 
   Kind kind_ = Kind::system_default;
   void (*function_)(int) = nullptr;
   std::shared_ptr<std::function<void(int)>> object_;
+  std::shared_ptr<const os::ForeignAction> foreign_;  ///< also flags of a default or ignored one
 };
 
 /// Sets the handler of a signal and returns the one before (Python: `signal.signal`). Only in the
@@ -76,7 +92,8 @@ requires(std::is_invocable_v<F&, int> && !std::is_same_v<F, void (*)(int)>) Hand
   return signal(signum, Handler(std::move(function)));
 }
 
-/// The handler of a signal (Python: `signal.getsignal`), from any thread.
+/// The handler of a signal (Python: `signal.getsignal`), from any thread: what the system has for
+/// it now, whoever has set that.
 /// @throws std::invalid_argument "signal number out of range"
 Handler getsignal(int signum);
 

@@ -9,19 +9,19 @@
 
 namespace underthread {
 
-/// Sleeps until that moment of the monotonic clock, in ns.
-void sleep_until_moment(std::int64_t moment);
+/// Sleeps until the deadline.
+void sleep_until_deadline(std::int64_t deadline);
 
 /// Zero and less: only a safe point.
 template <class Rep, class Period>
 void sleep_for(const std::chrono::duration<Rep, Period>& duration) {
-  sleep_until_moment(moment_after(duration));
+  sleep_until_deadline(deadline_after(duration));
 }
 
 template <class Clock, class Duration>
 void sleep_until(const std::chrono::time_point<Clock, Duration>& when) {
-  attempt_until(when, [](std::int64_t moment) {
-    sleep_until_moment(moment);
+  attempt_until(when, [](std::int64_t deadline) {
+    sleep_until_deadline(deadline);
     return false;
   });
 }

@@ -17,14 +17,15 @@ namespace underthread {
 ///     underthread::TimeLimit limit(500ms);
 ///     queue.get();                            // throws TimeoutError half a second from here
 ///
-/// Limits nest: whichever is over first throws first.
+/// Limits nest: whichever is over first throws first, and says how long it was ("the time limit of
+/// 0.5 s is over"); of those that are over at the same moment the outermost.
 ///
 /// For the thread that made it alone, which must destroy it.
-class TimeLimit {
+class [[nodiscard]] TimeLimit {
  public:
   /// @param timeout  seconds or a duration; -1: no limit
   /// @throws as Timeout::deadline
-  explicit TimeLimit(Timeout timeout);
+  [[nodiscard]] explicit TimeLimit(Timeout timeout);
   ~TimeLimit();
   TimeLimit(const TimeLimit&) = delete;
   TimeLimit& operator=(const TimeLimit&) = delete;
@@ -34,6 +35,7 @@ class TimeLimit {
 
  private:
   friend class TimeLimits;
+  Timeout said_;
   std::int64_t until_;
   bool is_told_ = false;
   TimeLimit* outer_ = nullptr;

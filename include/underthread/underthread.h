@@ -11,5 +11,8 @@
 #include <underthread/run_main.h>
 #include <underthread/signals.h>
 #include <underthread/sleep.h>
+#include <underthread/task.h>
 #include <underthread/thread.h>
+#include <underthread/thread_safety.h>
 #include <underthread/time_limit.h>
+#include <underthread/with.h>
