@@ -429,7 +429,7 @@ PyObject* enter_block(PyObject* self, PyObject*) {
   limit.pending.kind = Kind::limit;
   limit.pending.limit = &limit;
   limit.pending.frame = limit.frame;
-  limit.deadline = moment_in(std::chrono::nanoseconds(limit.patience));
+  limit.deadline = deadline_after(std::chrono::nanoseconds(limit.patience));
   limit.by_timekeeper = !is_main;
   bool well = make_keepable(limit) && (!limit.frame || enter_task(limit)) && enter(*all, limit);
   if (well && is_main) {

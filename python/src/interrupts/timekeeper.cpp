@@ -87,12 +87,12 @@ void sleep_until(std::int64_t until) {
   lot::Wait wait;
   wait.until = until;
   Refusal none;
-  is_refused(none, [&] { bell.acquire(Hold::bare, wait); });
+  is_refused(none, [&] { bell.acquire_waiting(Hold::bare, wait); });
 }
 
 void keep() {
   Refusal none;
-  is_refused(none, [] { bell.acquire(false); });
+  is_refused(none, [] { static_cast<void>(bell.acquire(false)); });
   for (bool is_idle = false;;) {
     Interrupts* due = nullptr;
     std::int64_t until = 0;
@@ -136,7 +136,7 @@ void join(Thread* ended) {
   if (!ended) return;
   without_gil([ended] {
     lot::Wait uninterrupted;
-    ended->join(uninterrupted);
+    ended->join_waiting(uninterrupted);
     delete ended;
   });
 }

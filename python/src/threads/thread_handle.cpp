@@ -17,7 +17,7 @@ namespace {
 /// All handles. Guarded by lot::settings.
 constinit ThreadHandle* all = nullptr;
 
-using Locked = std::scoped_lock<lot::Mutex>;
+using Locked = std::scoped_lock<lot::ForkMutex>;
 
 struct HandleObject {
   PyObject_HEAD ThreadHandle* handle;
@@ -115,7 +115,7 @@ bool ThreadHandle::join(const ModuleState& state, std::int64_t patience) {
   if (thread_.joinable())
     without_gil([this] {
       lot::Wait uninterrupted;
-      thread_.join(uninterrupted);
+      thread_.join_waiting(uninterrupted);
     });
   state_.store(done, std::memory_order_release);
   return true;

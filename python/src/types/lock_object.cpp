@@ -70,7 +70,7 @@ LockObject* object(PyObject* self) {
     if (!state) return nullptr;
     const Blocked end =
         block(*state, patience, Handlers::run, {"a lock", acquire_at_the_end},
-              [self, hold](lot::Wait& wait) { return self->lock.acquire(hold, wait); });
+              [self, hold](lot::Wait& wait) { return self->lock.acquire_waiting(hold, wait); });
     if (end == Blocked::raised) {
       if (self->is_sentinel) interrupted_at = self;
       return nullptr;

@@ -41,7 +41,7 @@ RLockObject* object(PyObject* self) {
     const ModuleState* const state = state_of(Py_TYPE(self));
     if (!state) return nullptr;
     const Blocked end = block(*state, patience, Handlers::run, {"an RLock", acquire_at_the_end},
-                              [&lock](lot::Wait& wait) { return lock.acquire(wait); });
+                              [&lock](lot::Wait& wait) { return lock.acquire_waiting(wait); });
     if (end == Blocked::raised) return nullptr;
     acquired = end == Blocked::done;
   }

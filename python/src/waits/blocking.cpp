@@ -51,8 +51,9 @@ Blocked wait_for(Interrupts* all, lot::ThreadRecord& me, Beside beside, const Wa
   // we do, and no system call is going to be interrupted by it any more.
   if (beside == Beside::handlers && !run_handlers(me)) return Blocked::raised;
   const std::int64_t until = wait.until;
-  std::int64_t watch =
-      beside == Beside::handlers ? moment_in(std::chrono::nanoseconds(time_to_watch)) : lot::never;
+  std::int64_t watch = beside == Beside::handlers
+                           ? deadline_after(std::chrono::nanoseconds(time_to_watch))
+                           : lot::never;
   for (;;) {
     if (beside != Beside::nothing) {
       if (!raise_due(*all, waited_for.what)) return Blocked::raised;
@@ -102,7 +103,7 @@ Blocked block(const ModuleState& state, std::int64_t patience, Handlers handlers
     return Blocked::raised;
   }
   lot::Wait wait;
-  if (patience != lot::never) wait.until = moment_in(std::chrono::nanoseconds(patience));
+  if (patience != lot::never) wait.until = deadline_after(std::chrono::nanoseconds(patience));
 
   lot::ThreadRecord* const me = lot::current();
   if (!me) {
