@@ -106,19 +106,47 @@ TEST(Timeout, NonBlockingTakesNoTimeoutAndThatIsSaidBeforeItsSign) {
 }
 
 TEST(Moment, AfterADurationFollowsTheStandardAndNeverOverflows) {
-  EXPECT_EQ(moment_after(-5s), 0);
-  EXPECT_EQ(moment_after(0s), 0);
-  EXPECT_EQ(moment_after(std::chrono::hours::max()), lot::never);
-  EXPECT_EQ(moment_after(std::chrono::nanoseconds::max()), lot::never);
-  EXPECT_EQ(moment_after(std::chrono::hours::min()), 0);
-  EXPECT_EQ(moment_after(std::chrono::duration<double>(std::nan(""))), 0);
+  EXPECT_EQ(deadline_after(-5s), 0);
+  EXPECT_EQ(deadline_after(0s), 0);
+  EXPECT_EQ(deadline_after(std::chrono::hours::max()), lot::never);
+  EXPECT_EQ(deadline_after(std::chrono::nanoseconds::max()), lot::never);
+  EXPECT_EQ(deadline_after(std::chrono::hours::min()), 0);
+  EXPECT_EQ(deadline_after(std::chrono::duration<double>(std::nan(""))), 0);
 }
 
 TEST(Moment, OfASteadyTimePointIsThatPoint) {
   using std::chrono::steady_clock;
-  EXPECT_EQ(moment_of(steady_clock::time_point(5ns)), 5);
-  EXPECT_EQ(moment_of(steady_clock::time_point::max()), lot::never);
-  EXPECT_EQ(moment_of(steady_clock::time_point::min()), 0);
+  EXPECT_EQ(deadline_at(steady_clock::time_point(5ns)), 5);
+  EXPECT_EQ(deadline_at(steady_clock::time_point::max()), lot::never);
+  EXPECT_EQ(deadline_at(steady_clock::time_point::min()), 0);
+}
+
+// Their least common unit with nanoseconds does not hold them.
+TEST(Moment, OfUnitsThatGoBadlyWithNanosecondsIsNoneTheLess) {
+  using Ticks = std::chrono::duration<std::int64_t, std::ratio<1, 90'000>>;
+  using Frames = std::chrono::duration<std::int64_t, std::ratio<1'001, 30'000>>;
+  const std::int64_t years = 50LL * 365 * 24 * 3'600;
+  const std::int64_t now = std::chrono::steady_clock::now().time_since_epoch().count();
+  EXPECT_NEAR(static_cast<double>(deadline_after(Ticks(years * 90'000)) - now), 1e9 * years, 60e9);
+  EXPECT_NEAR(static_cast<double>(Timeout(Ticks(years * 90'000)).deadline() - now), 1e9 * years,
+              60e9);
+  EXPECT_NEAR(static_cast<double>(deadline_after(Frames(years * 30'000 / 1'001)) - now),
+              1e9 * years, 60e9);
+  EXPECT_EQ(nanoseconds_of(Ticks(1)), 11'112);
+  EXPECT_EQ(nanoseconds_of(Ticks(90'001)), 1'000'011'112);
+  EXPECT_EQ(nanoseconds_of(std::chrono::duration<std::int64_t, std::femto>(1'000'001)), 2);
+  EXPECT_EQ(nanoseconds_of(std::chrono::duration<std::int8_t, std::deci>(127)), 12'700'000'000);
+}
+
+TEST(Moment, OfAnotherClockThatIsFarAwayIsCountedRoughly) {
+  using std::chrono::system_clock;
+  const auto when = std::chrono::time_point<system_clock, std::chrono::seconds>(
+      std::chrono::seconds(10'500'000'000));  // 2302
+  const std::int64_t now = std::chrono::steady_clock::now().time_since_epoch().count();
+  const double left =
+      10.5e18 -
+      static_cast<double>(std::chrono::nanoseconds(system_clock::now().time_since_epoch()).count());
+  EXPECT_NEAR(static_cast<double>(deadline_by_its_clock(when) - now), left, 60e9);
 }
 
 }  // namespace

@@ -318,5 +318,26 @@ TEST_F(Fork, AnInterruptToAThreadThatDidNotSurviveIsToNobody) {
   gate.release();
 }
 
+TEST_F(Fork, AThreadThatForksCanBeInterruptedThroughItsHandleInTheChild) {
+  Thread* self = nullptr;
+  std::atomic<bool> is_made{false};
+  Thread forks([&] {
+    while (!is_made) std::this_thread::yield();
+    EXPECT_EQ(status_of_child([&] {
+                if (!self->interrupt(Stop())) return false;
+                try {
+                  sleep_for(1h);
+                } catch (const Stop&) {
+                  return true;
+                }
+                return false;
+              }),
+              0);
+  });
+  self = &forks;
+  is_made = true;
+  forks.join();
+}
+
 }  // namespace
 }  // namespace underthread

@@ -44,7 +44,7 @@ TEST(Interrupt, EndsAWaitForALockWithoutTheLock) {
 TEST(Interrupt, EndsATimedWaitForALock) {
   Lock lock;
   lock.acquire();
-  Thread waiter([&] { EXPECT_THROW(lock.acquire(true, 3600), Stop); });
+  Thread waiter([&] { EXPECT_THROW((void)lock.acquire(true, 3600), Stop); });
   ASSERT_TRUE(eventually_waits(waiter));
   EXPECT_TRUE(stop(waiter.ident()));
   waiter.join();
@@ -113,7 +113,7 @@ TEST(Interrupt, IsDeliveredByAcquireBeforeAFreeLockIsTaken) {
   EXPECT_THROW(lock.acquire(), Stop);
   EXPECT_FALSE(lock.locked());
   ASSERT_TRUE(stop(get_ident()));
-  EXPECT_THROW(lock.acquire(false), Stop);
+  EXPECT_THROW((void)lock.acquire(false), Stop);
   RLock rlock;
   rlock.acquire();
   ASSERT_TRUE(stop(get_ident()));
@@ -300,22 +300,45 @@ TEST(HoldInterrupts, HappensByItselfWhileTheStackIsUnwound) {
   EXPECT_THROW(check_interrupts(), Stop);
 }
 
-TEST(HoldInterrupts, HappensByItselfInAThreadsDestructor) {
-  Lock gate;
-  gate.acquire();
-  std::atomic<bool> destroyed{false};
-  Thread owner([&] {
-    {
-      const Thread inner([&] { gate.acquire(); });
-    }
-    destroyed = true;
-    EXPECT_THROW(check_interrupts(), Stop);
-  });
-  ASSERT_TRUE(eventually_waits(owner));
-  ASSERT_TRUE(stop(owner.ident()));
-  EXPECT_FALSE(destroyed);
-  gate.release();
-  owner.join();
+TEST(TakeInterrupt, GivesWhatACheckWouldThrowAndNothingTwice) {
+  EXPECT_EQ(take_interrupt(), nullptr);
+  ASSERT_TRUE(stop(get_ident()));
+  ASSERT_TRUE(interrupt(get_ident(), std::runtime_error("second")));
+  std::exception_ptr first = take_interrupt();
+  ASSERT_NE(first, nullptr);
+  EXPECT_THROW(std::rethrow_exception(first), Stop);
+  EXPECT_EQ(text_of<std::runtime_error>([] { check_interrupts(); }), "second");
+  EXPECT_EQ(take_interrupt(), nullptr);
+}
+
+TEST(TakeInterrupt, GivesWhatAHandlerThrowsAndALimitThatIsOver) {
+  signal(SIGUSR1, [](int) { throw Stop(); });
+  interrupt_main(SIGUSR1);
+  const TimeLimit limit(0);
+  std::exception_ptr taken = take_interrupt();
+  ASSERT_NE(taken, nullptr);
+  EXPECT_THROW(std::rethrow_exception(taken), Stop);
+  taken = take_interrupt();
+  ASSERT_NE(taken, nullptr);
+  EXPECT_THROW(std::rethrow_exception(taken), TimeoutError);
+  EXPECT_EQ(take_interrupt(), nullptr);
+  signal(SIGUSR1, default_action);
+}
+
+TEST(TakeInterrupt, WorksWhileInterruptsAreHeldOffAndWhileTheStackIsUnwound) {
+  const HoldInterrupts hold;
+  ASSERT_TRUE(stop(get_ident()));
+  check_interrupts();
+  EXPECT_NE(take_interrupt(), nullptr);
+  struct Cleans {
+    ~Cleans() { EXPECT_NE(take_interrupt(), nullptr); }
+  };
+  const auto unwinds = [] {
+    const Cleans cleans;
+    ASSERT_TRUE(stop(get_ident()));
+    throw std::runtime_error("first");
+  };
+  EXPECT_THROW(unwinds(), std::runtime_error);
 }
 
 }  // namespace

@@ -6,12 +6,16 @@
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
+#include <fstream>
 #include <stdexcept>
-#include <system_error>
+#include <string>
+#include <thread>
 
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sys/resource.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "test_support.h"
@@ -31,6 +35,13 @@ bool stop(Ident ident) {
 }
 
 void do_nothing(int) {}
+
+bool is_asleep(std::uint64_t native_id) {
+  std::ifstream status("/proc/self/task/" + std::to_string(native_id) + "/stat");
+  std::string number, name, state;
+  status >> number >> name >> state;
+  return state == "S";
+}
 
 bool is_handled(int signum) {
   struct sigaction action = {};
@@ -96,25 +107,78 @@ TEST_F(InterruptibleSyscallsTest, ANumberThatIsTakenIsRefused) {
   });
 }
 
-TEST_F(InterruptibleSyscallsTest, WithoutATimerItIsRefusedAndNothingIsChanged) {
+TEST_F(InterruptibleSyscallsTest, WithoutATimerOfTheSystemsItEndsACallAllTheSame) {
   EXPECT_EQ(status_of_child([this] {
               rlimit none = {0, 0};
-              rlimit some = {};
-              getrlimit(RLIMIT_SIGPENDING, &some);
-              none.rlim_max = some.rlim_max;
+              getrlimit(RLIMIT_SIGPENDING, &none);
+              none.rlim_cur = 0;
               setrlimit(RLIMIT_SIGPENDING, &none);
-              int refused = 0;
-              try {
-                const InterruptibleSyscalls scope;
-              } catch (const std::system_error& why) {
-                refused = why.code().value();
-              }
-              setrlimit(RLIMIT_SIGPENDING, &some);
+              const Ident me = get_ident();
+              const std::uint64_t here = get_native_id();
+              Thread other([me, here] {
+                // Once, since there is no timer: so not before it is in its call.
+                while (!is_asleep(here)) std::this_thread::yield();
+                stop(me);
+              });
               const InterruptibleSyscalls scope;
-              stop(get_ident());
-              return refused == EAGAIN && read_byte() == -1 && errno == EINTR;
+              const bool ended = read_byte() == -1 && errno == EINTR && take_interrupt();
+              other.join();
+              return ended;
             }),
             0);
+}
+
+TEST_F(InterruptibleSyscallsTest, NothingIsEndedWhereNothingWasSent) {
+  // The main thread becomes known in the scope; and a thread has a record that another was poked
+  // by.
+  for (const bool is_known : {false, true})
+    EXPECT_EQ(status_of_child([this, is_known] {
+                if (is_known) check_interrupts();
+                lot::interrupt(*lot::current());
+                std::signal(SIGALRM, [](int) { _exit(0); });
+                const itimerval soon = {{0, 0}, {0, 50'000}};
+                setitimer(ITIMER_REAL, &soon, nullptr);
+                const InterruptibleSyscalls scope;
+                read_byte();
+                return false;
+              }),
+              0);
+}
+
+TEST_F(InterruptibleSyscallsTest, ATimerOfTheSystemsGoesWithItsThread) {
+  const auto timers = [] {
+    std::ifstream lines("/proc/self/timers");
+    int found = 0;
+    for (std::string line; std::getline(lines, line);) found += line.starts_with("ID:");
+    return found;
+  };
+  const int before = timers();
+  for (int turn = 0; turn < 20; ++turn) Thread([] { const InterruptibleSyscalls scope; }).join();
+  EXPECT_EQ(timers(), before);
+}
+
+TEST_F(InterruptibleSyscallsTest, ANudgeThatIsBlockedInTheScopeEndsNothingBehindIt) {
+  std::atomic<bool> is_over{false};
+  const auto is_pending = [] {
+    sigset_t pending;
+    return sigpending(&pending) == 0 && sigismember(&pending, SIGURG) == 1;
+  };
+  Thread reader([&] {
+    sigset_t urgent;
+    sigemptyset(&urgent);
+    sigaddset(&urgent, SIGURG);
+    {
+      const InterruptibleSyscalls scope;
+      pthread_sigmask(SIG_BLOCK, &urgent, nullptr);
+      stop(get_ident());
+      EXPECT_TRUE(eventually(is_pending));
+    }
+    EXPECT_FALSE(is_pending());
+    is_over = true;
+    EXPECT_NE(take_interrupt(), nullptr);
+  });
+  reader.join();
+  EXPECT_TRUE(is_over);
 }
 
 TEST_F(InterruptibleSyscallsTest, AnInterruptEndsACall) {
@@ -259,6 +323,71 @@ TEST_F(InterruptibleSyscallsTest, WhileInterruptsAreHeldOffNoCallIsEnded) {
   EXPECT_TRUE(stop(reader.ident()));
   write_byte();
   reader.join();
+}
+
+TEST_F(InterruptibleSyscallsTest, WhileTheStackIsUnwoundNoCallIsEnded) {
+  struct CleanUp {
+    int& calls;
+    ~CleanUp() {
+      // Nothing can be thrown here, so a call that ends would only begin again.
+      const int ready = interruptible_syscall([this] {
+        ++calls;
+        return poll(nullptr, 0, 150);
+      });
+      EXPECT_EQ(ready, 0);
+    }
+  };
+  int calls = 0;
+  stop(get_ident());
+  try {
+    const CleanUp clean_up{calls};
+    throw 1;
+  } catch (int) {
+  }
+  EXPECT_EQ(calls, 1);
+  {
+    const InterruptibleSyscalls outer;
+    try {
+      const CleanUp clean_up{calls};
+      throw 1;
+    } catch (int) {
+    }
+    EXPECT_EQ(calls, 2);
+    // Of the outer one calls are ended again.
+    EXPECT_EQ(read_byte(), -1);
+  }
+  EXPECT_THROW(check_interrupts(), Stop);
+}
+
+TEST_F(InterruptibleSyscallsTest, AHandlerForTheNudgesSignalIsNotCalledForThem) {
+  EXPECT_EQ(status_of_child([this] {
+              static std::atomic<int> calls{0};
+              std::atomic<bool> is_in{false};
+              bool ended = false;
+              Thread reader([&] {
+                const InterruptibleSyscalls scope;
+                is_in = true;
+                try {
+                  for (;;) {
+                    check_interrupts();
+                    if (read_byte() == 1) return;
+                  }
+                } catch (const Stop&) {
+                  ended = true;
+                }
+              });
+              while (!is_in) std::this_thread::yield();
+              if (!(getsignal(SIGURG) == default_action)) return false;
+              underthread::signal(SIGURG, [](int) { ++calls; });
+              stop(reader.ident());
+              reader.join();
+              check_interrupts();
+              if (!ended || calls != 0) return false;
+              raise(SIGURG);
+              check_interrupts();
+              return calls == 1;
+            }),
+            0);
 }
 
 TEST_F(InterruptibleSyscallsTest, WhatIsNotEintrIsReturned) {

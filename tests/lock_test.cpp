@@ -186,13 +186,13 @@ TEST(Lock, BadTimeoutsAreRefusedWithCPythonsWordsAndChangeNothing) {
   Lock lock;
   for (const bool held : {false, true}) {
     if (held) lock.acquire();
-    EXPECT_EQ(text_of<std::invalid_argument>([&] { lock.acquire(false, 1); }),
+    EXPECT_EQ(text_of<std::invalid_argument>([&] { (void)lock.acquire(false, 1); }),
               "can't specify a timeout for a non-blocking call");
-    EXPECT_EQ(text_of<std::invalid_argument>([&] { lock.acquire(true, -2); }),
+    EXPECT_EQ(text_of<std::invalid_argument>([&] { (void)lock.acquire(true, -2); }),
               "timeout value must be a non-negative number");
-    EXPECT_EQ(text_of<std::invalid_argument>([&] { lock.acquire(true, std::nan("")); }),
+    EXPECT_EQ(text_of<std::invalid_argument>([&] { (void)lock.acquire(true, std::nan("")); }),
               "Invalid value NaN (not a number)");
-    EXPECT_EQ(text_of<std::overflow_error>([&] { lock.acquire(true, 1e20); }),
+    EXPECT_EQ(text_of<std::overflow_error>([&] { (void)lock.acquire(true, 1e20); }),
               "timeout value is too large");
     EXPECT_EQ(lock.locked(), held);
   }

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <chrono>
 #include <csignal>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <system_error>
@@ -11,6 +12,7 @@
 
 #include <gtest/gtest.h>
 #include <pthread.h>
+#include <sys/resource.h>
 
 #include "test_support.h"
 
@@ -66,6 +68,20 @@ TEST_F(Signals, SettingReturnsTheOneBefore) {
   EXPECT_FALSE(getsignal(SIGUSR1) == object);
 }
 
+TEST_F(Signals, WhatCanOnlyBeMovedCanBeAHandler) {
+  int seen = 0;
+  underthread::signal(SIGUSR1, [&seen, owned = std::make_unique<int>(7)](int) { seen += *owned; });
+  const Handler kept = getsignal(SIGUSR1);
+  interrupt_main(SIGUSR1);
+  check_interrupts();
+  EXPECT_EQ(seen, 7);
+  EXPECT_TRUE(signal(SIGUSR1, default_action) == kept);
+  signal(SIGUSR1, kept);
+  interrupt_main(SIGUSR1);
+  check_interrupts();
+  EXPECT_EQ(seen, 14);
+}
+
 TEST_F(Signals, TheSystemsOwnConstantsAreUnderstood) {
   signal(SIGUSR1, SIG_IGN);
   EXPECT_TRUE(getsignal(SIGUSR1) == ignore);
@@ -110,6 +126,119 @@ TEST_F(Signals, AForeignHandlerIsKnownAsSuchAndCanBePutBack) {
   EXPECT_EQ(calls, 1);
 }
 
+TEST_F(Signals, SettingWhatGetsignalGivesChangesNothing) {
+  const auto action_of = [](int signum) {
+    struct sigaction action = {};
+    sigaction(signum, nullptr, &action);
+    return action;
+  };
+  struct sigaction action = {};
+  action.sa_sigaction = [](int, siginfo_t*, void*) {};
+  action.sa_flags = SA_SIGINFO | SA_NODEFER;
+  sigaddset(&action.sa_mask, SIGUSR2);
+  sigaction(SIGUSR1, &action, nullptr);
+  signal(SIGUSR1, getsignal(SIGUSR1));
+  const struct sigaction now = action_of(SIGUSR1);
+  EXPECT_EQ(now.sa_sigaction, action.sa_sigaction);
+  EXPECT_EQ(now.sa_flags & (SA_SIGINFO | SA_NODEFER), SA_SIGINFO | SA_NODEFER);
+  EXPECT_EQ(sigismember(&now.sa_mask, SIGUSR2), 1);
+  EXPECT_TRUE(getsignal(SIGUSR1) == getsignal(SIGUSR1));
+  for (const Handler& handler : {Handler(ignore), Handler(default_action), Handler(throw_caught)}) {
+    signal(SIGUSR1, handler);
+    signal(SIGUSR1, getsignal(SIGUSR1));
+    EXPECT_TRUE(getsignal(SIGUSR1) == handler);
+  }
+}
+
+TEST_F(Signals, OneThatAnotherLibraryHasTakenIsForeignAndIsPutBackAsThatsOwn) {
+  static std::atomic<int> theirs;
+  theirs = 0;
+  int ours = 0;
+  const auto take = [](void (*handler)(int)) {
+    struct sigaction action = {};
+    action.sa_handler = handler;
+    sigaction(SIGUSR1, &action, nullptr);
+  };
+  // Two of them, one after the other: each is remembered by whoever asks while it is there.
+  take([](int) { ++theirs; });
+  const Handler first = signal(SIGUSR1, [&](int) { ++ours; });
+  take([](int) { theirs = theirs + 10; });
+  const Handler second = getsignal(SIGUSR1);
+  EXPECT_TRUE(first.is_foreign());
+  EXPECT_TRUE(second.is_foreign());
+  EXPECT_FALSE(first == second);
+  interrupt_main(SIGUSR1);
+  check_interrupts();
+  EXPECT_EQ(ours, 0);
+  EXPECT_TRUE(signal(SIGUSR1, first) == second);
+  raise(SIGUSR1);
+  EXPECT_EQ(theirs, 1);
+  signal(SIGUSR1, second);
+  raise(SIGUSR1);
+  EXPECT_EQ(theirs, 11);
+}
+
+TEST_F(Signals, OneThatAnotherLibraryTakesAndPassesOnRunsOurHandler) {
+  static struct sigaction before;
+  int ours = 0;
+  signal(SIGUSR1, [&](int) { ++ours; });
+  struct sigaction action = {};
+  action.sa_sigaction = [](int signum, siginfo_t* info, void* context) {
+    before.sa_sigaction(signum, info, context);
+  };
+  action.sa_flags = SA_SIGINFO;
+  sigaction(SIGUSR1, &action, &before);
+  ASSERT_TRUE((before.sa_flags & SA_SIGINFO) != 0);
+  raise(SIGUSR1);
+  check_interrupts();
+  EXPECT_EQ(ours, 1);
+}
+
+TEST_F(Signals, NoReadOrWriteOfTheProgramsEndsByOne) {
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  std::atomic<int> handled{0};
+  signal(SIGUSR1, [&](int) { ++handled; });
+  const pid_t here = getpid();
+  Thread sender([&] {
+    // A few while it reads, and then a byte.
+    for (int i = 0; i < 20; ++i) {
+      kill(here, SIGUSR1);
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    EXPECT_EQ(write(ends[1], "x", 1), 1);
+  });
+  char byte = 0;
+  EXPECT_EQ(read(ends[0], &byte, 1), 1);
+  sender.join();
+  EXPECT_GE(handled, 1);
+  close(ends[0]);
+  close(ends[1]);
+}
+
+TEST_F(Signals, AFaultEndsTheProcessThoughItsSignalHasAHandler) {
+  for (const int signum : {SIGSEGV, SIGFPE, SIGILL, SIGBUS}) {
+    const int status = testing::status_of_child([signum] {
+      const rlimit none = {0, 0};
+      setrlimit(RLIMIT_CORE, &none);
+      int handled = 0;
+      signal(signum, [&](int) { ++handled; });
+      // Sent by somebody it is a signal like any other.
+      raise(signum);
+      check_interrupts();
+      if (handled != 1) return false;
+      if (signum == SIGSEGV) *static_cast<volatile int*>(nullptr) = 1;
+      if (signum == SIGILL) __builtin_trap();
+      return true;
+    });
+    if (signum == SIGSEGV || signum == SIGILL) {
+      EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == signum) << signum;
+    } else {
+      EXPECT_EQ(status, 0) << signum;
+    }
+  }
+}
+
 TEST_F(Signals, AHandlerRunsAsOrdinaryCodeAtASafePointAndNotBefore) {
   std::vector<int> seen;
   signal(SIGUSR1, [&](int signum) { seen.push_back(signum); });
@@ -149,7 +278,8 @@ TEST_F(Signals, ARealSignalEndsAMainThreadsWaitAtOnce) {
   Lock lock;
   lock.acquire();
   while_main_waits([&] { EXPECT_THROW(lock.acquire(), KeyboardInterrupt); }, ctrl_c);
-  while_main_waits([&] { EXPECT_THROW(lock.acquire(true, 3600), KeyboardInterrupt); }, ctrl_c);
+  while_main_waits([&] { EXPECT_THROW((void)lock.acquire(true, 3600), KeyboardInterrupt); },
+                   ctrl_c);
   while_main_waits([&] { EXPECT_THROW(sleep_for(1h), KeyboardInterrupt); }, ctrl_c);
   Thread slow([&] { lock.lock(); });
   while_main_waits([&] { EXPECT_THROW(slow.join(), KeyboardInterrupt); }, ctrl_c);
@@ -257,6 +387,54 @@ TEST_F(Signals, OtherThreadsAreNotDisturbed) {
   EXPECT_FALSE(other.is_done());
   gate.release();
   other.join();
+}
+
+TEST_F(Signals, AHandlerRunsOnceAtASafePointHoweverOftenItsSignalComes) {
+  int calls = 0;
+  underthread::signal(SIGUSR1, [&](int) {
+    ++calls;
+    raise(SIGUSR1);
+  });
+  raise(SIGUSR1);
+  for (int turn = 1; turn < 4; ++turn) {
+    check_interrupts();
+    EXPECT_EQ(calls, turn);
+  }
+  signal(SIGUSR1, default_action);
+  check_interrupts();
+}
+
+struct sigaction before_theirs = {};
+
+TEST_F(Signals, WhatAnotherLibraryCallsOfOursIsStillCalledOnceItIsPutBack) {
+  int calls = 0;
+  underthread::signal(SIGUSR1, [&](int) { ++calls; });
+  struct sigaction theirs = {};
+  theirs.sa_flags = SA_SIGINFO;
+  theirs.sa_sigaction = [](int signum, siginfo_t* info, void* context) {
+    before_theirs.sa_sigaction(signum, info, context);
+  };
+  ASSERT_EQ(sigaction(SIGUSR1, &theirs, &before_theirs), 0);
+  signal(SIGUSR1, getsignal(SIGUSR1));
+  raise(SIGUSR1);
+  check_interrupts();
+  EXPECT_EQ(calls, 1);
+}
+
+TEST_F(Signals, ADefaultThatLeavesNoChildrenBehindStaysSoWhenItIsPutBack) {
+  struct sigaction action = {};
+  action.sa_handler = SIG_DFL;
+  action.sa_flags = SA_NOCLDWAIT;
+  ASSERT_EQ(sigaction(SIGCHLD, &action, nullptr), 0);
+  const Handler before = signal(SIGCHLD, [](int) {});
+  EXPECT_TRUE(before == default_action);
+  signal(SIGCHLD, before);
+  ASSERT_EQ(sigaction(SIGCHLD, nullptr, &action), 0);
+  EXPECT_TRUE(action.sa_flags & SA_NOCLDWAIT);
+  EXPECT_EQ(action.sa_handler, SIG_DFL);
+  signal(SIGCHLD, default_action);
+  ASSERT_EQ(sigaction(SIGCHLD, nullptr, &action), 0);
+  EXPECT_FALSE(action.sa_flags & SA_NOCLDWAIT);
 }
 
 }  // namespace

@@ -52,7 +52,7 @@ TEST(Sleep, ThatIsLongerThanTheClockCanCountIsForEverAndCanBeInterrupted) {
     ASSERT_TRUE(testing::eventually([&] {
       bool pending = true;
       lot::find(sleeper.ident(),
-                [&](lot::ThreadRecord& record) { pending = record.letters != nullptr; });
+                [&](lot::ThreadRecord& record) { pending = record.pending.load() != 0; });
       return !pending || sleeper.is_done();
     }));
   }

@@ -10,6 +10,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "test_support.h"
+
 namespace underthread::os {
 namespace {
 
@@ -55,6 +57,30 @@ TEST(ThreadLimits, WithNothingReachedOnlyTheSystemsReasonIsGiven) {
 
 TEST(ThreadLimits, OtherErrorsAreTheSystemsReasonAlone) {
   EXPECT_EQ(Machine().why(EPERM), std::strerror(EPERM));
+}
+
+// What the C library takes from each stack of this program.
+constexpr std::size_t large = 200'000;
+thread_local volatile char thread_local_data[large];
+
+TEST(ThreadLimits, AStackWithoutRoomForThreadLocalDataIsToldWithBoth) {
+  thread_local_data[large - 1] = 1;  // or it would be left out
+  const std::string why = Machine().why(EINVAL);
+  const std::string begin =
+      std::strerror(EINVAL) + std::string(": a stack of 65536 bytes has no room for the ");
+  const std::string end = " bytes of thread-local data that the program and its libraries have";
+  ASSERT_EQ(why.substr(0, begin.size()), begin);
+  ASSERT_GT(why.size(), begin.size() + end.size());
+  EXPECT_EQ(why.substr(why.size() - end.size()), end);
+  EXPECT_GE(std::stoul(why.substr(begin.size())), large);
+}
+
+TEST(ThreadLimits, AThreadWhoseStackHasNoRoomForThreadLocalDataIsRefused) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "a sanitizer starts threads on larger stacks than they are asked for";
+#endif
+  const std::string why = testing::text_of<error>([] { Thread({.stack_size = 65'536}, [] {}); });
+  EXPECT_EQ(why, "can't start new thread: " + why_no_thread(EINVAL, 65'536));
 }
 
 TEST(ThreadLimits, AStackThatCannotBeMappedIsToldWithItsSize) {

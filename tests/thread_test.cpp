@@ -312,11 +312,11 @@ TEST(Thread, ABindingJoinsAsItsWaitSays) {
     throw 1;
   });
   lot::Wait at_once{.until = 0};
-  EXPECT_EQ(thread.join(at_once), lot::WaitEnd::timed_out);
+  EXPECT_EQ(thread.join_waiting(at_once), lot::WaitEnd::timed_out);
   const Caught caught;
   gate.release();
   lot::Wait for_ever;
-  EXPECT_EQ(thread.join(for_ever), lot::WaitEnd::done);
+  EXPECT_EQ(thread.join_waiting(for_ever), lot::WaitEnd::done);
 }
 
 TEST(Thread, MovedFromHasNoThread) {
@@ -509,6 +509,69 @@ TEST(ThreadStart, ThatFailsForTheUsersLimitNamesIt) {
     return told;
   });
   EXPECT_EQ(status, 0);
+}
+
+TEST(ExceptHook, InterruptsThatArePendingForTheThreadLeaveItAlone) {
+  Lock lock;
+  std::string seen;
+  const ExceptHook before = set_excepthook([&](const ExceptHookArgs& args) {
+    const With with(lock);  // a safe point
+    seen = args.what;
+  });
+  Thread([] {
+    interrupt(get_ident(), SystemExit());
+    throw std::runtime_error("said");
+  }).detach();
+  EXPECT_TRUE(eventually([&] {
+    const With with(lock);
+    return seen == "said";
+  }));
+  set_excepthook(before);
+}
+
+// Its handle may have the address that the ended one's had.
+TEST(Thread, WhatIsDroppedAtAThreadsEndMayStartAndJoinAnother) {
+  static std::atomic<int> joined{0};
+  struct Starts {
+    ~Starts() {
+      Thread other([] {});
+      other.join();
+      ++joined;
+    }
+  };
+  for (int turn = 0; turn < 20; ++turn) {
+    const int before = joined;
+    Thread ends(
+        [] { interrupt(get_ident(), std::make_exception_ptr(std::make_shared<Starts>())); });
+    ends.detach();
+    ASSERT_TRUE(eventually([&] { return joined > before; }));
+  }
+}
+
+TEST(Thread, ACancellationOfWhoWaitsForOneInADestructorWaitsToo) {
+  Lock gate;
+  gate.acquire();
+  static std::atomic<bool> is_through{false};
+  is_through = false;
+  static std::atomic<Ident> waiter{0};
+  pthread_t cancelled{};
+  ASSERT_EQ(pthread_create(
+                &cancelled, nullptr,
+                [](void* argument) -> void* {
+                  {
+                    Thread waits([&] { static_cast<Lock*>(argument)->acquire(); });
+                    waiter = get_ident();
+                  }
+                  is_through = true;
+                  return nullptr;
+                },
+                &gate),
+            0);
+  ASSERT_TRUE(eventually([] { return waiter != 0 && testing::waits_for(waiter) != nullptr; }));
+  pthread_cancel(cancelled);
+  gate.release();
+  pthread_join(cancelled, nullptr);
+  EXPECT_TRUE(is_through);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <chrono>
 #include <stdexcept>
+#include <utility>
 
 #include <gtest/gtest.h>
 
@@ -27,7 +28,7 @@ TEST(TimeLimit, EndsAWaitForALockWithoutTheLock) {
   lock.acquire();
   Thread waiter([&] {
     const TimeLimit limit(5ms);
-    EXPECT_EQ(text_of<TimeoutError>([&] { lock.acquire(); }), "the time limit is over");
+    EXPECT_EQ(text_of<TimeoutError>([&] { lock.acquire(); }), "the time limit of 0.005 s is over");
     EXPECT_TRUE(limit.expired());
   });
   waiter.join();
@@ -47,7 +48,7 @@ TEST(TimeLimit, EndsEveryOtherWait) {
       EXPECT_THROW(wait(), TimeoutError);
     };
     in_time([&] { rlock.acquire(); });
-    in_time([&] { gate.acquire(true, 3600); });
+    in_time([&] { (void)gate.acquire(true, 3600); });
     in_time([&] { slow.join(); });
     in_time([] { sleep_for(1h); });
   });
@@ -118,6 +119,28 @@ TEST(TimeLimit, TheOneThatIsOverFirstIsToldFirstWhicheverIsInside) {
     const TimeLimit inner(1ms);
     EXPECT_THROW(sleep_for(1h), TimeoutError);
     EXPECT_TRUE(inner.expired());
+  }
+  check_interrupts();
+}
+
+TEST(TimeLimit, SaysWhichItWas) {
+  for (const auto& [timeout, text] :
+       {std::pair<Timeout, const char*>{0.25, "the time limit of 0.25 s is over"},
+        {1ms, "the time limit of 0.001 s is over"},
+        {1us, "the time limit of 1e-06 s is over"},
+        {0, "the time limit of 0 s is over"},
+        {std::chrono::steady_clock::now(), "the time limit is over"}}) {
+    const TimeLimit limit(timeout);
+    EXPECT_EQ(text_of<TimeoutError>([] { sleep_for(1h); }), text);
+  }
+}
+
+TEST(TimeLimit, OfTwoThatAreOverTogetherTheOuterIsToldAndNothingIsLeftBehindTheInner) {
+  const auto when = std::chrono::steady_clock::now() + 1ms;
+  const TimeLimit outer(when);
+  {
+    const TimeLimit inner(when);
+    EXPECT_THROW(sleep_for(1h), TimeoutError);
   }
   check_interrupts();
 }

@@ -195,7 +195,7 @@ TEST_F(Allocations, NoneToEndAWaitByAnInterrupt) {
   Thread waiter([&] {
     for (int turn = 0; turn <= turns; ++turn) {
       lot::Wait wait{.wake_for = lot::WakeFor::interrupts};
-      EXPECT_EQ(lock.acquire(Hold::bare, wait), lot::WaitEnd::interrupted);
+      EXPECT_EQ(lock.acquire_waiting(Hold::bare, wait), lot::WaitEnd::interrupted);
       EXPECT_TRUE(lot::take_pending(*lot::current()));
       ++interrupted;
     }
