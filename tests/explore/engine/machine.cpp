@@ -90,6 +90,10 @@ void Machine::go_on_in(int number) {
   from.this_thread = this_thread();
   save_exceptions(from.exceptions);
   Thread& to = threads_[number];
+  for (int i = 0; i < started_; ++i)
+    if (i != number && threads_[i].state < State::done && to.this_thread &&
+        threads_[i].this_thread == to.this_thread)
+      fail("two threads take themselves for the same");
   current_ = number;
   this_thread() = static_cast<underthread::lot::ThreadHead*>(to.this_thread);
   load_exceptions(to.exceptions);

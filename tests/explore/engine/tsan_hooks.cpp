@@ -36,6 +36,9 @@ extern "C" {
 void __tsan_init() {}
 void __tsan_func_entry(void*) {}
 void __tsan_func_exit() {}
+// Said for a library that is not seen. Here it is.
+void __tsan_acquire(void*) {}
+void __tsan_release(void*) {}
 
 #define PLAIN(size)                                 \
   void __tsan_read##size(void* a) {                 \

@@ -33,8 +33,9 @@ int start_thread(void* (*run)(void*), void* argument, std::size_t, bool joinable
   return 0;
 }
 
-void join_thread(std::uintptr_t ident) {
+bool join_thread(std::uintptr_t ident, std::int64_t) {
   machine.join_thread(number_of(ident), HERE);
+  return true;
 }
 
 void detach_thread(std::uintptr_t ident) {
@@ -62,6 +63,14 @@ std::size_t page_size() noexcept {
 int call_at_thread_end(void (*ended)(void*), void* argument) noexcept {
   machine.call_at_thread_end(ended, argument);
   return 0;
+}
+
+bool thread_end_has_been_told() noexcept {
+  return false;
+}
+
+bool has_ended(std::uint64_t) noexcept {
+  return false;
 }
 
 int call_at_fork(void (*before)(), void (*in_parent)(), void (*in_child)()) noexcept {

@@ -21,6 +21,7 @@ bool Nudge::aim(std::uint64_t, int) noexcept {
 
 void Nudge::open() noexcept {}
 void Nudge::close() noexcept {}
+void Nudge::put_away() noexcept {}
 void Nudge::begin_at(std::int64_t) noexcept {}
 void Nudge::again() noexcept {}
 void Nudge::stop() noexcept {}

@@ -9,11 +9,11 @@ int last_signal() noexcept {
   return 64;
 }
 
-SignalAction signal_action(int) noexcept {
-  return SignalAction::system_default;
+SignalAction signal_action(int, ForeignAction*) noexcept {
+  return SignalAction::ours;
 }
 
-int set_signal_action(int, SignalAction, void (*)(int)) noexcept {
+int set_signal_action(int, SignalAction, void (*)(int), const ForeignAction*) noexcept {
   return 0;
 }
 

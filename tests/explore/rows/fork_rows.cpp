@@ -208,6 +208,21 @@ struct JoinsInChild : Forks {
   }
 };
 
+// The same of one that has ended, mostly: it says that it ends, and who forks waits for that.
+struct JoinsEndedInChild : Forks {
+  void other(int) override {}
+  void thread(int) override {
+    mine.acquire();
+    underthread::Thread ends([this] { mine.release(); });
+    mine.acquire();
+    const bool child = fork_here();
+    ends.join();
+    require(ends.is_done(), "joined, and not done");
+    mine.release();
+    require(!child || !mine.locked(), "the lock is left locked");
+  }
+};
+
 // A thread of ours forks. In the child others join it, which is the main thread now, when it ends.
 struct ThreadForks : Forks {
   int written = 0;
@@ -278,6 +293,13 @@ constexpr RowInfo rows[] = {
      .what = "one joins, in the child, a thread that did not survive",
      .threads = 1,
      .make = make<JoinsInChild>,
+     .may = {.time_outs = 0, .jumps = 0},
+     .changes_process = true,
+     .forks = true},
+    {.name = "fork-join-ended-in-child",
+     .what = "one joins, in the child, a thread that ended before the fork",
+     .threads = 1,
+     .make = make<JoinsEndedInChild>,
      .may = {.time_outs = 0, .jumps = 0},
      .changes_process = true,
      .forks = true},

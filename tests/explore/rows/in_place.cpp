@@ -51,7 +51,7 @@ void WaitOrder::require_kept(const underthread::Lock& lock, int threads) {
 void require_nothing_left() {
   for (const InPlace& thread : in_place) {
     const underthread::lot::ThreadRecord& record = *thread.record;
-    if (record.live.load(std::memory_order_relaxed) != thread.holder) continue;
+    if (!underthread::lot::is_alive(thread.holder)) continue;
     require(!record.waiter.queued, "left behind: a thread stands in a queue");
     require(!record.waits_for.load(std::memory_order_relaxed),
             "left behind: a thread says that it waits");

@@ -47,9 +47,7 @@ struct Interrupted : Row {
   void at_end() override {
     int all = 0;
     for (const int some : sent) all += some;
-    int left = 0;
-    for (const lot::Letter* letter = record_of_thread(0).letters; letter; letter = letter->next)
-      ++left;
+    int left = static_cast<int>(record_of_thread(0).mailbox.count());
     require(all == taken + left, "an interrupt was lost, or taken twice");
     require(left == 0 || record_of_thread(0).pending.load(std::memory_order_relaxed) != 0,
             "an interrupt waits that nobody will look for");

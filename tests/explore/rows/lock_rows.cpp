@@ -59,7 +59,7 @@ struct DisturbedAcquire : OneLock {
 struct HostedAcquire : OneLock {
   void thread(int) override {
     lot::Wait wait{.wake_for = lot::WakeFor::interrupts_and_signals};
-    while (lock.acquire(Hold::scoped, wait) == lot::WaitEnd::interrupted) {
+    while (lock.acquire_waiting(Hold::scoped, wait) == lot::WaitEnd::interrupted) {
     }
     visit();
     lock.unlock();
@@ -75,7 +75,7 @@ struct HostedWait : OneLock {
   void thread(int number) override {
     lot::Wait wait{.until = os::now() + 10'000'000,
                    .wake_for = lot::WakeFor::interrupts_and_signals};
-    const lot::WaitEnd end = lock.acquire(Hold::scoped, wait);
+    const lot::WaitEnd end = lock.acquire_waiting(Hold::scoped, wait);
     require(ended[number] == 0 || end == lot::WaitEnd::interrupted,
             "a signal did not end the wait");
   }

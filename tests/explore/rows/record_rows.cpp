@@ -172,7 +172,7 @@ struct StrangerReleases : Row {
       };
       release(0);
       require(os::start_thread(stranger, this, 0, true, ident) == 0, "not started");
-      os::join_thread(ident);
+      os::join_thread(ident, 0);
       return;
     }
     lock.acquire();
