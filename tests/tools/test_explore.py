@@ -75,7 +75,7 @@ class Mutants(unittest.TestCase):
             with self.subTest(patch.name):
                 text = patch.read_text()
                 self.assertRegex(text, r"^[A-Z`].*\S\n")
-                self.assertRegex(text, r"\nCaught by: \S+, bound \d+, stale \d+\n\ndiff --git ")
+                self.assertRegex(text, r"\nCaught by: (\S+, bound \d+, stale \d+|\w+_test, \S+)\n\ndiff --git ")
 
 
 if __name__ == "__main__":
