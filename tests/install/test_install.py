@@ -83,6 +83,22 @@ class Consumers:
                     f"-I{self.prefix / 'include'}", "-include", header, "-x", "c++", os.devnull)
 
 
+    def test_a_program_under_thread_sanitizer_sees_no_false_race(self):
+        flags = ["-std=c++20", "-g", "-O1", "-fsanitize=thread"]
+        empty = self.folder / "empty.cpp"
+        empty.write_text("int main() {}\n")
+        try:
+            run(CXX, *flags, empty, "-o", self.folder / "empty")
+        except AssertionError as error:
+            self.skipTest(f"this compiler has no ThreadSanitizer: {error}")
+        (library,) = {path.resolve() for path in self.libraries() if path.suffix in (".a", ".so")}
+        program = self.folder / "sanitized"
+        run(CXX, *flags, f"-I{self.prefix / 'include'}", self.folder / "projects" / "sanitized.cpp", library,
+            f"-Wl,-rpath,{library.parent}", "-o", program)
+        self.assertEqual(run(program, env=dict(os.environ, TSAN_OPTIONS="halt_on_error=1")),
+                         "locks 800 800\nends 4\ninterrupts as sent and stopped\nhandlers 7\nhook failing\ndropped 1\n")
+
+
 class Static(Consumers, unittest.TestCase):
     SHARED = "OFF"
 
