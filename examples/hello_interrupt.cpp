@@ -16,7 +16,7 @@ int hello(int, char**) {
   } catch (const KeyboardInterrupt&) {
     std::puts("main was interrupted");
   }
-  interrupt(sleeper.ident(), std::make_exception_ptr(SystemExit()));
+  sleeper.interrupt();
   sleeper.join();
   return 0;
 }

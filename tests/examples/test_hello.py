@@ -2,10 +2,11 @@
 
 import signal
 import sys
+import time
 import unittest
 
 import programs
-from programs import BUILD, SOURCE, run
+from programs import BUILD, SOURCE, finish, run, start
 
 
 class Hello(unittest.TestCase):
@@ -13,6 +14,19 @@ class Hello(unittest.TestCase):
         status, out, err = run(self, [str(BUILD / "examples" / "hello_interrupt")])
         self.assertEqual((status, err), (0, ""))
         self.assertEqual(out, "sleeper still sleeps\nmain was interrupted\n")
+
+    def test_ctrl_c_ends_cpp_at_any_moment(self):
+        ends = set()
+        for step in range(30):
+            process = start(self, [str(BUILD / "examples" / "hello_interrupt")])
+            # Paced, not waited for: the moments are what is tried.
+            time.sleep(step * 0.004)
+            process.send_signal(signal.SIGINT)
+            status, out, err = finish(process)
+            # It may have come where the example catches it, or at its end.
+            self.assertIn((status, err), ((0, ""), (-signal.SIGINT, ""), (-signal.SIGINT, "KeyboardInterrupt\n")))
+            ends.add(status)
+        self.assertIn(-signal.SIGINT, ends)
 
     @unittest.skipUnless(programs.HAS_PACKAGE, programs.NO_PACKAGE)
     def test_python(self):
