@@ -58,14 +58,19 @@ class Hold {
       fatal("pthread_mutex_lock", error);
   }
   ~Hold() {
-    pthread_mutex_unlock(&row_.mutex);
+    let_go();
     pthread_sigmask(SIG_SETMASK, &mask_, nullptr);
+  }
+  /// Of the row alone; signals stay blocked.
+  void let_go() noexcept {
+    if (std::exchange(has_row_, false)) pthread_mutex_unlock(&row_.mutex);
   }
   Hold(const Hold&) = delete;
   Hold& operator=(const Hold&) = delete;
 
  private:
   Row& row_;
+  bool has_row_ = true;
   sigset_t mask_;
 };
 
@@ -110,15 +115,18 @@ FutexEnd futex_wait(std::atomic<std::uint32_t>& word, std::uint32_t expected,
     row.last = &sleeper;
   }
   const int ended = wait_until(sleeper.woken, until);
-  // Whoever chose us has unlisted us before the post, and whoever posts is done with a semaphore
-  // that has been waited for (POSIX). Without the row: its holder is just about to let it go.
   bool chosen = ended == 0;
   if (!chosen) {
-    // Chosen, it has been posted by now: with the row held. So once we have it the semaphore is
-    // ours.
-    Hold hold(row);
-    chosen = !sleeper.listed;
-    if (!chosen) unlist(row, sleeper);
+    {
+      Hold hold(row);
+      chosen = !sleeper.listed;
+      if (!chosen) unlist(row, sleeper);
+    }
+    // Whoever chose us is about to post, and is done with the semaphore when that has been waited for
+    // (POSIX).
+    if (chosen)
+      while (wait_until(sleeper.woken, INT64_MAX) == EINTR) {
+      }
   }
   sem_destroy(&sleeper.woken);
   if (chosen) return FutexEnd::woken;
@@ -136,6 +144,8 @@ void futex_wake_one(std::atomic<std::uint32_t>& word) noexcept {
     while (at && at->word != &word) at = at->next;
     if (at) {
       unlist(row, *at);
+      // Outside of the row, which who is woken may want at once.
+      hold.let_go();
       if (sem_post(&at->woken) != 0) fatal("sem_post", errno);
     }
   }
