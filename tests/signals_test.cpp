@@ -12,6 +12,7 @@
 
 #include <gtest/gtest.h>
 #include <pthread.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 
 #include "test_support.h"
@@ -227,7 +228,8 @@ TEST_F(Signals, AFaultEndsTheProcessThoughItsSignalHasAHandler) {
       raise(signum);
       check_interrupts();
       if (handled != 1) return false;
-      if (signum == SIGSEGV) *static_cast<volatile int*>(nullptr) = 1;
+      void* const nobodys = mmap(nullptr, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+      if (signum == SIGSEGV) *static_cast<volatile int*>(nobodys) = 1;
       if (signum == SIGILL) __builtin_trap();
       return true;
     });

@@ -122,12 +122,13 @@ FutexEnd futex_wait(std::atomic<std::uint32_t>& word, std::uint32_t expected,
       chosen = !sleeper.listed;
       if (!chosen) unlist(row, sleeper);
     }
-    // Whoever chose us is about to post, and is done with the semaphore when that has been waited for
-    // (POSIX).
+    // Whoever chose us is about to post, and is done with the semaphore when that has been waited
+    // for (POSIX).
     if (chosen)
       while (wait_until(sleeper.woken, INT64_MAX) == EINTR) {
       }
   }
+  note_after(&sleeper);
   sem_destroy(&sleeper.woken);
   if (chosen) return FutexEnd::woken;
   if (ended == ETIMEDOUT) return cut ? FutexEnd::woken : FutexEnd::timed_out;
@@ -146,6 +147,8 @@ void futex_wake_one(std::atomic<std::uint32_t>& word) noexcept {
       unlist(row, *at);
       // Outside of the row, which who is woken may want at once.
       hold.let_go();
+      // The sanitizer does not know sem_clockwait.
+      note_before(at);
       if (sem_post(&at->woken) != 0) fatal("sem_post", errno);
     }
   }

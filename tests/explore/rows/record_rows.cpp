@@ -172,7 +172,8 @@ struct StrangerReleases : Row {
       };
       release(0);
       require(os::start_thread(stranger, this, 0, true, ident) == 0, "not started");
-      os::join_thread(ident, 0);
+      while (!os::join_thread(ident, 1'000'000)) {
+      }
       return;
     }
     lock.acquire();
