@@ -196,6 +196,9 @@ TEST_F(Signals, OneThatAnotherLibraryTakesAndPassesOnRunsOurHandler) {
 }
 
 TEST_F(Signals, NoReadOrWriteOfTheProgramsEndsByOne) {
+#if defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "the sanitizer holds handlers back until a call returns, so it has to";
+#endif
   int ends[2];
   ASSERT_EQ(pipe(ends), 0);
   std::atomic<int> handled{0};

@@ -6,7 +6,8 @@
 //
 // A signal that has a handler of ours ends no system call of the program's (SA_RESTART), but for
 // those that the system never goes on with, as `poll`, `select`, `epoll_wait` and `nanosleep`
-// (POSIX; signal(7)). What is to end for it is in an InterruptibleSyscalls.
+// (POSIX; signal(7)). What is to end for it is in an InterruptibleSyscalls. (Under ThreadSanitizer
+// it ends them all: the sanitizer holds handlers back until a call returns.)
 #pragma once
 
 #include <csignal>

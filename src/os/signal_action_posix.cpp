@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "os/nudge.h"
+#include "os/thread_sanitizer.h"
 
 namespace underthread::os {
 namespace {
@@ -101,8 +102,9 @@ int set_signal_action(int signum, SignalAction action, void (*ours)(int),
       // a main thread that waits in the library is woken otherwise, and what else it is in (printf,
       // say) may take EINTR for a failure.
       wanted.sa_flags = SA_ONSTACK | SA_RESTART | SA_SIGINFO;
-      // Threads that are in a scope are still nudged by it.
-      if (is_nudges(signum)) wanted.sa_flags &= ~SA_RESTART;
+      // Threads that are in a scope are still nudged by it. And ThreadSanitizer holds a handler
+      // back until a call returns: one that the system went on with would never be left.
+      if (is_nudges(signum) || is_under_thread_sanitizer()) wanted.sa_flags &= ~SA_RESTART;
       break;
     case SignalAction::foreign:
       break;
