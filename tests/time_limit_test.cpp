@@ -102,8 +102,8 @@ TEST(TimeLimit, OfMinusOneIsNone) {
 }
 
 TEST(TimeLimit, OfWhatIsNoTimeIsRefused) {
-  EXPECT_THROW(TimeLimit(-2), std::invalid_argument);
-  EXPECT_THROW(TimeLimit(2 * TIMEOUT_MAX), std::overflow_error);
+  EXPECT_THROW(static_cast<void>(TimeLimit(-2)), std::invalid_argument);
+  EXPECT_THROW(static_cast<void>(TimeLimit(2 * TIMEOUT_MAX)), std::overflow_error);
   check_interrupts();
 }
 
