@@ -55,11 +55,6 @@ class Program {
   void type(const std::string& text) {
     EXPECT_EQ(write(to_, text.data(), text.size()), static_cast<ssize_t>(text.size()));
   }
-  /// What is waited for meanwhile is over by itself.
-  void type_after(std::chrono::milliseconds pause, const std::string& text) {
-    sleep_for(pause);
-    type(text);
-  }
   void type_nothing_more() {
     close(to_);
     to_ = -1;
@@ -189,12 +184,14 @@ TEST(StandardInput, ALimitThatIsOverEndsTheInputAndIsThrownInItsBlockAlone) {
     }
     check_interrupts();
     std::cin.clear();
+    say("left");
     std::getline(std::cin, line);
     say("got " + line);
     return 0;
   });
   EXPECT_EQ(program.line(), "over");
-  program.type_after(std::chrono::milliseconds(100), "one\n");
+  EXPECT_EQ(program.line(), "left");
+  program.type("one\n");
   EXPECT_EQ(program.line(), "got one");
   EXPECT_EQ(program.status(), 0);
 }

@@ -83,10 +83,17 @@ class Watchdog(unittest.TestCase):
         full = fcntl.fcntl(process.stdout, F_GETPIPE_SZ)
         while int.from_bytes(fcntl.ioctl(process.stdout, termios.FIONREAD, bytes(4)), sys.byteorder) < full:
             time.sleep(0.001)
-        time.sleep(0.1)  # ten times as long as a stall
+        looks = self.looks(process)
+        while self.looks(process) < looks + 10:
+            time.sleep(0.001)
         process.send_signal(signal.SIGINT)
         status, out, err = finish(process)
         self.assertEqual((status, err), (-signal.SIGINT, "KeyboardInterrupt\n"))
+
+    def looks(self, process):
+        """How often the main thread has gone to sleep: once between two looks at the reader."""
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        return int(status.partition("\nvoluntary_ctxt_switches:")[2].split()[0])
 
     def test_a_file_that_is_not_there_is_named(self):
         self.assertEqual(run(self, [WATCHDOG, "1", "/none"]), (1, "", "/none: No such file or directory\n"))
