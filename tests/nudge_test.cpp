@@ -5,7 +5,9 @@
 #include <cerrno>
 #include <csignal>
 #include <ctime>
+#include <numeric>
 #include <thread>
+#include <vector>
 
 #include <gtest/gtest.h>
 #include <sys/wait.h>
@@ -16,6 +18,8 @@
 
 namespace underthread::os {
 namespace {
+
+constexpr std::size_t half_of_stacks = 256 * 1024;
 
 Nudge nudge;
 std::atomic<int> wanted{0};
@@ -186,6 +190,52 @@ TEST_F(NudgeTest, LeavesErrnoAlone) {
   raise(signum);
   EXPECT_EQ(errno, EDOM);
   EXPECT_EQ(nudges, 1);
+}
+
+// AddressSanitizer gives every thread an alternate stack, and with detect_stack_use_after_return
+// gave away what was in the frames below a handler that ran there after an exception.
+[[gnu::noinline]] void throw_and_catch() {
+  try {
+    throw 0;
+  } catch (int) {
+  }
+}
+
+// Its frame is as large as that of what the handler calls, and turns so often that frames come
+// round again.
+[[gnu::noinline]] int nudged_after_exceptions(int signum) {
+  std::array<int, 8> counts{};
+  for (std::size_t turn = 0; turn < 2'000; ++turn) {
+    throw_and_catch();
+    pthread_kill(pthread_self(), signum);
+    ++counts[turn % counts.size()];
+  }
+  return std::accumulate(counts.begin(), counts.end(), 0);
+}
+
+void* on_an_alternate_stack(void* address) {
+  const stack_t alternate = {.ss_sp = address, .ss_flags = 0, .ss_size = half_of_stacks};
+  stack_t before = {};
+  EXPECT_EQ(sigaltstack(&alternate, &before), 0);
+  const int signum = Nudge::claim(0, nudged);
+  nudge.aim(thread_native_id(), signum);
+  nudge.begin_later();
+  EXPECT_EQ(nudged_after_exceptions(signum), 2'000);
+  EXPECT_EQ(sigaltstack(&before, nullptr), 0);
+  return nullptr;
+}
+
+TEST_F(NudgeTest, LeavesTheFramesBelowItAlone) {
+  // In one piece, so that the alternate stack is above the other, as it may be anywhere.
+  std::vector<char> stacks(2 * half_of_stacks);
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  pthread_attr_setstack(&attributes, stacks.data(), half_of_stacks);
+  pthread_t thread;
+  char* const alternate = stacks.data() + half_of_stacks;
+  ASSERT_EQ(pthread_create(&thread, &attributes, on_an_alternate_stack, alternate), 0);
+  EXPECT_EQ(pthread_join(thread, nullptr), 0);
+  pthread_attr_destroy(&attributes);
 }
 
 TEST_F(NudgeTest, ASignalThatIsHandledIsNotTaken) {

@@ -15,6 +15,7 @@
 #include "os/futex.h"
 #include "os/signal_front.h"
 #include "os/signal_mask.h"
+#include "os/signal_stack.h"
 
 namespace underthread::os {
 namespace {
@@ -61,7 +62,7 @@ bool take(int signum) noexcept {
   if ((action.sa_flags & SA_SIGINFO) != 0 || action.sa_handler != SIG_DFL) return is_ours(signum);
   action = {};
   action.sa_handler = Nudge::handle;
-  action.sa_flags = SA_ONSTACK;  // and no SA_RESTART, which is the point
+  action.sa_flags = on_signal_stack;  // and no SA_RESTART, which is the point
   sigemptyset(&action.sa_mask);
   return sigaction(signum, &action, nullptr) == 0;
 }

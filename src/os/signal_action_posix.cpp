@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "os/nudge.h"
+#include "os/signal_stack.h"
 #include "os/thread_sanitizer.h"
 
 namespace underthread::os {
@@ -98,10 +99,9 @@ int set_signal_action(int signum, SignalAction action, void (*ours)(int),
     case SignalAction::ours:
       our_function.store(ours, std::memory_order_release);
       wanted.sa_sigaction = on_signal;
-      // On the alternate stack if the thread has one: it may have overflowed its own. SA_RESTART:
-      // a main thread that waits in the library is woken otherwise, and what else it is in (printf,
-      // say) may take EINTR for a failure.
-      wanted.sa_flags = SA_ONSTACK | SA_RESTART | SA_SIGINFO;
+      // SA_RESTART: a main thread that waits in the library is woken otherwise, and what else it is
+      // in (printf, say) may take EINTR for a failure.
+      wanted.sa_flags = on_signal_stack | SA_RESTART | SA_SIGINFO;
       // Threads that are in a scope are still nudged by it. And ThreadSanitizer holds a handler
       // back until a call returns: one that the system went on with would never be left.
       if (is_nudges(signum) || is_under_thread_sanitizer()) wanted.sa_flags &= ~SA_RESTART;
