@@ -4,11 +4,13 @@
 // FILE is a pipe, a terminal or a device that should say something every so often. A thread reads
 // it. The main thread watches: where nothing has come for SECONDS it interrupts that thread, by its
 // handle and with an exception of the program's own, which ends the open or the read that the
-// thread is stuck in. After TIMES in a row (3) it gives up. Ctrl-C ends it at any moment; nothing
-// that was read is lost.
+// thread is stuck in. It then waits twice as long, three times as long and so on, since opening
+// takes its time too, and after TIMES in a row (3) it gives up. Ctrl-C ends it at any moment;
+// nothing that was read is lost.
 
 #include <underthread/underthread.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
@@ -96,8 +98,11 @@ int watch(int argc, char** argv) {
     // Where an exception leaves this scope, Ctrl-C's too, the reader is interrupted and joined.
     const Thread reader({.name = "reader", .reports_exception = false},
                         [&] { copy(argv[2], progress); });
-    long stalls = 0;
-    for (std::uint64_t before = 0; !reader.join(seconds); before = progress.copied) {
+    double stalls = 0;
+    const auto patience = [&] {
+      return std::min(seconds * (1 + stalls), underthread::TIMEOUT_MAX);
+    };
+    for (std::uint64_t before = 0; !reader.join(patience()); before = progress.copied) {
       if (progress.copied != before || progress.is_writing) {
         stalls = 0;
         continue;

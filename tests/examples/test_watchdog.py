@@ -3,7 +3,6 @@
 import fcntl
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 import termios
@@ -55,14 +54,19 @@ class Watchdog(unittest.TestCase):
 
     def test_nothing_is_lost_where_it_is_interrupted_all_the_time(self):
         pipe = self.open()
-        process = start(self, [WATCHDOG, "0.0001", self.path, "1000000"], stderr=subprocess.DEVNULL)
+        stderr = tempfile.TemporaryFile()  # which takes all that it says, while nobody reads it
+        self.addCleanup(stderr.close)
+        process = start(self, [WATCHDOG, "0.0001", self.path, "1000000"], stderr=stderr)
         for number in range(1000):
             os.write(pipe, b"%d\n" % number)
             if number % 10 == 0:
                 time.sleep(0.001)  # paced, so that it stalls in between
         self.assertEqual([int(process.stdout.readline()) for _ in range(1000)], list(range(1000)))
         process.send_signal(signal.SIGINT)
-        self.assertEqual(finish(process)[:2], (-signal.SIGINT, ""))
+        status, out, _ = finish(process)
+        stderr.seek(0)
+        said = stderr.read().decode().replace(self.stalled, "")
+        self.assertEqual((status, out, said), (-signal.SIGINT, "", "KeyboardInterrupt\n"))
 
     def test_ctrl_c_ends_it_wherever_it_is(self):
         for is_opened in False, True:
