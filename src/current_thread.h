@@ -12,9 +12,9 @@ inline const char* why_no_record(lot::NoRecord reason) noexcept {
     case lot::NoRecord::threads:
       return "too many threads: 1048575 are known to underthread, which is as many as can be";
     case lot::NoRecord::keys:
-      return "no pthread key is left to notice the end of this thread with: PTHREAD_KEYS_MAX "
-             "allows "
-             "this process 1024";
+      return "no pthread key is left to notice the end of this thread with: this process is "
+             "allowed "
+             "1024 (PTHREAD_KEYS_MAX)";
     case lot::NoRecord::memory:
       break;
   }
