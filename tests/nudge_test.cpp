@@ -19,7 +19,7 @@
 namespace underthread::os {
 namespace {
 
-constexpr std::size_t half_of_stacks = 256 * 1024;
+constexpr std::size_t half_of_stacks = 1024 * 1024;
 
 Nudge nudge;
 std::atomic<int> wanted{0};
