@@ -24,7 +24,7 @@ struct ExceptionLetter final : lot::Letter {
 }  // namespace
 
 bool interrupts_are_held(const lot::ThreadRecord& me) noexcept {
-  return me.interrupts_held > 0 || std::uncaught_exceptions() > 0;
+  return me.interrupts_held.load(std::memory_order_relaxed) > 0 || std::uncaught_exceptions() > 0;
 }
 
 namespace {
@@ -128,12 +128,16 @@ bool interrupt_holder(std::uint32_t holder, std::exception_ptr exception) {
 
 HoldInterrupts::HoldInterrupts() {
   lot::ThreadRecord& me = current_thread();
-  if (++me.interrupts_held == 1) close_nudge(me);
+  const std::uint32_t held = me.interrupts_held.load(std::memory_order_relaxed);
+  me.interrupts_held.store(held + 1, std::memory_order_relaxed);
+  if (held == 0) close_nudge(me);
 }
 
 HoldInterrupts::~HoldInterrupts() {
   lot::ThreadRecord& me = current_thread();
-  if (--me.interrupts_held == 0) open_nudge(me);
+  const std::uint32_t held = me.interrupts_held.load(std::memory_order_relaxed);
+  me.interrupts_held.store(held - 1, std::memory_order_relaxed);
+  if (held == 1) open_nudge(me);
 }
 
 }  // namespace underthread

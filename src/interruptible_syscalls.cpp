@@ -31,7 +31,7 @@ bool is_due(const lot::ThreadRecord& me) noexcept {
 }
 
 bool wants_nudges(const lot::ThreadRecord& me) noexcept {
-  return me.interruptible_scopes > 0 && me.interrupts_held == 0;
+  return me.interruptible_scopes > 0 && me.interrupts_held.load(std::memory_order_relaxed) == 0;
 }
 
 // In a signal handler, in any thread. Relaxed: the thread has set its nudge itself.

@@ -2,8 +2,13 @@
 
 #include "lot/parking_lot.h"
 #include "os/thread_sanitizer.h"
+#include "wait_kinds.h"
 
 namespace underthread {
+
+constexpr lot::WaitKind join_wait{"join", false, [](const lot::Waiter& waiter) noexcept {
+                                    return waiter.token == 0 ? 0 : waiter.token | lot::only_it;
+                                  }};
 
 bool Latch::is_set() const noexcept {
   if (word_.load(std::memory_order_acquire) != set_word) return false;
@@ -18,7 +23,7 @@ void Latch::set() noexcept {
   if (word_.exchange(set_word, std::memory_order_release) == awaited) lot::unpark_all(&word_);
 }
 
-lot::WaitEnd Latch::wait(lot::ThreadRecord& me, lot::Wait& wait) noexcept {
+lot::WaitEnd Latch::wait(lot::ThreadRecord& me, lot::Wait& wait, std::uint32_t by) noexcept {
   for (;;) {
     // acquire: if it has happened, what was done before is seen.
     std::uint32_t word = word_.load(std::memory_order_acquire);
@@ -32,7 +37,7 @@ lot::WaitEnd Latch::wait(lot::ThreadRecord& me, lot::Wait& wait) noexcept {
       continue;
     if (wait.until <= 0) return lot::WaitEnd::timed_out;
     const auto not_yet = [this] { return word_.load(std::memory_order_relaxed) == awaited; };
-    switch (lot::park(me, &word_, not_yet, wait)) {
+    switch (lot::park(me, &word_, not_yet, wait, by, join_wait)) {
       case lot::ParkEnd::unparked:
       case lot::ParkEnd::handed_over:
       case lot::ParkEnd::refused:
@@ -41,6 +46,8 @@ lot::WaitEnd Latch::wait(lot::ThreadRecord& me, lot::Wait& wait) noexcept {
         return lot::WaitEnd::timed_out;
       case lot::ParkEnd::interrupted:
         return lot::WaitEnd::interrupted;
+      case lot::ParkEnd::deadlock:
+        return lot::WaitEnd::deadlock;
     }
   }
 }

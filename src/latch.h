@@ -24,7 +24,8 @@ class Latch {
   void set() noexcept;
 
   /// Waits as `wait` says.
-  lot::WaitEnd wait(lot::ThreadRecord& me, lot::Wait& wait) noexcept;
+  /// @param by  the thread that will set it, to whoever looks on, as a lock word names it; 0: any
+  lot::WaitEnd wait(lot::ThreadRecord& me, lot::Wait& wait, std::uint32_t by = 0) noexcept;
 
  private:
   //   unset    not yet, nobody waits

@@ -1,9 +1,15 @@
 #include <underthread/errors.h>
 #include <underthread/lock.h>
+#include <underthread/rlock.h>
+
+#include <atomic>
+#include <type_traits>
 
 #include "lot/parking_lot.h"
 #include "os/futex.h"
 #include "safe_point.h"
+#include "seen.h"
+#include "wait_kinds.h"
 
 namespace underthread {
 namespace {
@@ -18,9 +24,34 @@ constexpr std::int64_t fair_after = 1'000'000;
 /// threads that do nothing else had 0.28 of std::mutex's throughput without this, 3.1 with it.
 constexpr std::int64_t fair_again_after = 200'000;
 
+std::uint32_t holder_of_lock(const lot::Waiter& waiter) noexcept {
+  return holder_of(reinterpret_cast<const void*>(waiter.key));
+}
+
 }  // namespace
 
+constexpr lot::WaitKind lock_wait{"lock", true, holder_of_lock};
+constexpr lot::WaitKind rlock_wait{"rlock", true, holder_of_lock};
+constexpr lot::WaitKind sentinel_wait{"join", false, [](const lot::Waiter& waiter) noexcept {
+                                        return holder_of_lock(waiter) | lot::only_it;
+                                      }};
+
+std::uint32_t holder_of(const void* lock) noexcept {
+  static_assert(std::is_standard_layout_v<Lock> && std::is_standard_layout_v<RLock>);
+  // relaxed: while somebody waits, only a release that has the bucket changes it.
+  return static_cast<const std::atomic<std::uint32_t>*>(lock)->load(std::memory_order_relaxed) &
+         ~std::uint32_t{1};
+}
+
 lot::WaitEnd Lock::acquire_waiting(Hold hold, lot::Wait& wait) {
+  return acquire_as(lock_wait, hold, wait);
+}
+
+lot::WaitEnd Lock::acquire_waiting_as_rlock(lot::Wait& wait) {
+  return acquire_as(rlock_wait, Hold::scoped, wait);
+}
+
+lot::WaitEnd Lock::acquire_as(const lot::WaitKind& kind, Hold hold, lot::Wait& wait) {
   lot::ThreadRecord& me = current_thread();
   const std::uint32_t mine = me.holder | static_cast<std::uint32_t>(hold);
   const bool only_try = wait.until <= 0;
@@ -58,7 +89,7 @@ lot::WaitEnd Lock::acquire_waiting(Hold hold, lot::Wait& wait) {
       return holder_of(now) != 0 && (now & parked);
     };
     spin.failed();
-    switch (lot::park(me, &word_, still_locked, wait, mine)) {
+    switch (lot::park(me, &word_, still_locked, wait, mine, wait.kind ? *wait.kind : kind)) {
       case lot::ParkEnd::handed_over:
         // Our name was written by the releaser; what it did under the lock came with the wake.
         return lot::WaitEnd::done;
@@ -69,6 +100,8 @@ lot::WaitEnd Lock::acquire_waiting(Hold hold, lot::Wait& wait) {
         return lot::WaitEnd::timed_out;
       case lot::ParkEnd::interrupted:
         return lot::WaitEnd::interrupted;
+      case lot::ParkEnd::deadlock:
+        return lot::WaitEnd::deadlock;
     }
   }
 }
@@ -121,8 +154,8 @@ bool Lock::acquire_with_interrupts(Hold hold, bool blocking, Timeout timeout) {
 }
 
 bool Lock::lock_until(std::int64_t deadline) {
-  lot::Wait wait{.until = deadline};
-  return acquire_waiting(Hold::scoped, wait) == lot::WaitEnd::done;
+  return wait_until(deadline,
+                    [this](lot::Wait& wait) { return acquire_waiting(Hold::scoped, wait); });
 }
 
 bool Lock::try_acquire_slow(Hold hold) {

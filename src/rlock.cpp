@@ -7,7 +7,7 @@ namespace underthread {
 
 lot::WaitEnd RLock::acquire_waiting(lot::Wait& wait) {
   if (enter()) return lot::WaitEnd::done;
-  const lot::WaitEnd end = lock_.acquire_waiting(Hold::scoped, wait);
+  const lot::WaitEnd end = lock_.acquire_waiting_as_rlock(wait);
   if (end == lot::WaitEnd::done) hold_once();
   return end;
 }
@@ -19,8 +19,7 @@ bool RLock::acquire_with_interrupts(bool blocking, Timeout timeout) {
 }
 
 bool RLock::lock_until(std::int64_t deadline) {
-  lot::Wait wait{.until = deadline};
-  return acquire_waiting(wait) == lot::WaitEnd::done;
+  return wait_until(deadline, [this](lot::Wait& wait) { return acquire_waiting(wait); });
 }
 
 std::uint32_t RLock::release_save() {

@@ -9,6 +9,7 @@
 
 #include "current_thread.h"
 #include "due_limit.h"
+#include "found_deadlock.h"
 
 namespace underthread {
 
@@ -22,7 +23,7 @@ bool interrupts_are_held(const lot::ThreadRecord& me) noexcept;
 template <class Attempt>
 bool wait_at_safe_point(std::int64_t until, Attempt attempt) {
   lot::ThreadRecord& me = current_thread();
-  lot::Wait wait{.until = until};
+  lot::Wait wait{.until = until, .tells_deadlock = deadlocks_are_told()};
   for (;;) {
     check_interrupts();
     const bool held = interrupts_are_held(me);
@@ -32,6 +33,18 @@ bool wait_at_safe_point(std::int64_t until, Attempt attempt) {
     const lot::WaitEnd end = attempt(me, wait);
     if (end == lot::WaitEnd::done) return true;
     if (end == lot::WaitEnd::timed_out && wait.until == until) return false;
+    if (end == lot::WaitEnd::deadlock) tell_deadlock(me);
+  }
+}
+
+/// The same for a wait that is none.
+template <class Attempt>
+bool wait_until(std::int64_t until, Attempt attempt) {
+  lot::Wait wait{.until = until, .tells_deadlock = deadlocks_are_told()};
+  for (;;) {
+    const lot::WaitEnd end = attempt(wait);
+    if (end != lot::WaitEnd::deadlock) return end == lot::WaitEnd::done;
+    tell_deadlock(current_thread());
   }
 }
 

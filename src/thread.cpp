@@ -205,7 +205,7 @@ class Thread::State {
   /// Waits for all of it: its own code, and `reap`.
   lot::WaitEnd join(lot::ThreadRecord& me, lot::Wait& wait) {
     if (is_lost()) return lot::WaitEnd::done;
-    const lot::WaitEnd end = ended.wait(me, wait);
+    const lot::WaitEnd end = ended.wait(me, wait, holder);
     return end == lot::WaitEnd::done ? reap(me, wait) : end;
   }
 
@@ -264,7 +264,7 @@ class Thread::State {
 
   /// Waits until the thread has ended, come what may. What comes for the caller is passed on.
   void join_passing_on(lot::ThreadRecord& me) {
-    const bool is_held = me.interrupts_held > 0;
+    const bool is_held = me.interrupts_held.load(std::memory_order_relaxed) > 0;
     lot::Wait wait{.wake_for = is_held ? lot::WakeFor::nothing : lot::WakeFor::interrupts};
     bool limit_is_over = is_held;
     std::vector<std::exception_ptr> taken;

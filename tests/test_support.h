@@ -3,11 +3,15 @@
 
 #include <underthread/underthread.h>
 
+#include <array>
 #include <chrono>
+#include <cstdio>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <thread>
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -29,6 +33,22 @@ inline bool eventually(const std::function<bool()>& state) {
   return true;
 }
 
+/// Whether the kernel has put that thread of ours to sleep.
+inline bool is_asleep(std::uint64_t native_id) {
+  std::array<char, 64> path{};
+  std::snprintf(path.data(), path.size(), "/proc/self/task/%llu/stat",
+                static_cast<unsigned long long>(native_id));
+  const int file = open(path.data(), O_RDONLY | O_CLOEXEC);
+  std::array<char, 512> text{};
+  const ssize_t size = file < 0 ? -1 : read(file, text.data(), text.size());
+  if (file >= 0) close(file);
+  if (size <= 0) return false;
+  // Number, name in parentheses, state. The name may have any characters.
+  const std::string_view stat(text.data(), static_cast<std::size_t>(size));
+  const std::size_t name_end = stat.rfind(')');
+  return name_end != stat.npos && stat.substr(name_end, 3) == ") S";
+}
+
 /// What the thread of that ident waits for in the lot; null: nothing, or there is no such thread.
 inline const void* waits_for(Ident ident) {
   const void* key = nullptr;
@@ -44,6 +64,11 @@ inline bool eventually_waits(Ident ident) {
 
 inline bool eventually_waits(const Thread& thread) {
   return eventually_waits(thread.ident());
+}
+
+/// It stands in a queue and has gone to sleep there: what it looks at before that it has looked at.
+inline bool eventually_sleeps(const Thread& thread) {
+  return eventually_waits(thread) && eventually([&] { return is_asleep(thread.native_id()); });
 }
 
 /// What `call` threw as `E`: its text; "" if nothing or something else.

@@ -151,6 +151,9 @@ class UNDERTHREAD_CAPABILITY("mutex") Lock {
   /// the caller should, and then call again with the same `wait`.
   lot::WaitEnd acquire_waiting(Hold hold, lot::Wait& wait);
 
+  /// The same for an RLock whose lock this is: whoever looks on is told so.
+  lot::WaitEnd acquire_waiting_as_rlock(lot::Wait& wait);
+
   /// Unlocks, whoever holds it. `expected` is the kind of hold that the caller most likely ends; a
   /// wrong guess costs time, nothing else.
   /// @throws error "release unlocked lock"
@@ -211,6 +214,7 @@ class UNDERTHREAD_CAPABILITY("mutex") Lock {
   bool try_acquire_slow(Hold hold);
   bool acquire_with_interrupts(Hold hold, bool blocking, Timeout timeout);
   bool lock_until(std::int64_t deadline);
+  lot::WaitEnd acquire_as(const lot::WaitKind& kind, Hold hold, lot::Wait& wait);
   void release_slow();
 
   std::atomic<std::uint32_t> word_{0};

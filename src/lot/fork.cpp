@@ -4,6 +4,7 @@
 
 #include "lot/parking_lot.h"
 #include "lot/thread_record.h"
+#include "lot/wait_graph.h"
 #include "os/fatal.h"
 #include "os/native_thread.h"
 #include "os/nudge.h"
@@ -48,6 +49,7 @@ int watch_forks() noexcept {
 void after_fork_in_child() noexcept {
   fork_count.fetch_add(1, std::memory_order_relaxed);
   forget_waiters();
+  forget_tellers();
   keep_only(static_cast<ThreadRecord*>(this_thread));
   os::Nudge::forget_all();
   for (auto& place : forgets)

@@ -30,7 +30,6 @@ Bucket& bucket_of(const void* key) noexcept {
 }
 
 void enqueue(Bucket& bucket, std::uintptr_t key, Waiter& waiter) noexcept {
-  waiter.queued = true;
   waiter.handed_over = false;
   waiter.next = waiter.prev = nullptr;
   Waiter* first = bucket.firsts.find(key);
@@ -62,7 +61,8 @@ void enqueue(Bucket& bucket, std::uintptr_t key, Waiter& waiter) noexcept {
 }
 
 void dequeue(Bucket& bucket, Waiter& waiter) noexcept {
-  waiter.queued = false;
+  // relaxed: who looks without the bucket and misses it looks once more, with it.
+  waiter.thread->waits_for.store(nullptr, std::memory_order_relaxed);
   if (!waiter.prev) {
     if (!waiter.next) {
       bucket.firsts.erase(waiter);
@@ -80,6 +80,21 @@ void dequeue(Bucket& bucket, Waiter& waiter) noexcept {
     bucket.firsts.find(waiter.key)->last = waiter.prev;
 }
 
+/// Under the bucket; or in the waiter's thread, while it stands in no queue.
+void edge_of(const Waiter& waiter, WaitEdge& edge) noexcept {
+  // relaxed: in its thread, or `look_at` sees to it.
+  edge.waiter = waiter.thread->live.load(std::memory_order_relaxed);
+  edge.key = reinterpret_cast<const void*>(waiter.key);
+  edge.kind = waiter.kind;
+  edge.token = waiter.token;
+  edge.blocker = waiter.kind->blocker ? waiter.kind->blocker(waiter) : 0;
+  edge.is_first = !waiter.prev;
+  edge.number = waiter.number;
+  edge.since = waiter.since;
+  edge.until = waiter.until;
+  edge.wake_for = waiter.wake_for;
+}
+
 }  // namespace
 
 std::size_t bucket_number(const void* key) noexcept {
@@ -88,7 +103,7 @@ std::size_t bucket_number(const void* key) noexcept {
 }
 
 ParkEnd park(ThreadRecord& me, const void* key, Callback<bool()> validate, Wait& wait,
-             std::uint32_t token) noexcept {
+             std::uint32_t token, const WaitKind& kind) noexcept {
   const bool may_interrupt = wait.wake_for != WakeFor::nothing;
   // From here on a poke is not forgotten, so what was pending before is looked at now.
   me.parker.arm();
@@ -98,18 +113,30 @@ ParkEnd park(ThreadRecord& me, const void* key, Callback<bool()> validate, Wait&
   if (wait.since == 0) wait.since = os::now();
   Waiter& waiter = me.waiter;
   Bucket& bucket = bucket_of(key);
+  WaitEdge edge;
   {
     Locked locked(bucket.mutex);
     if (!validate()) return ParkEnd::refused;
     waiter.since = wait.since;
     waiter.token = token;
+    waiter.kind = &kind;
+    waiter.until = wait.over != 0 ? wait.over : wait.until;
+    waiter.wake_for = wait.wake_for;
+    ++waiter.number;
     enqueue(bucket, number_of(key), waiter);
+    // seq_cst: see wait_graph.h.
+    me.waits_for.store(key, std::memory_order_seq_cst);
+    if (wait.tells_deadlock) edge_of(waiter, edge);
+    if (wait.told_deadlock) me.told.store(waiter.number, std::memory_order_relaxed);
   }
-  me.waits_since.store(wait.since, std::memory_order_relaxed);
-  me.waits_for.store(key, std::memory_order_relaxed);
 
   ParkEnd end = ParkEnd::unparked;
-  for (bool asleep = true; asleep;) {
+  bool asleep = true;
+  if (edge.blocker != 0 && !wait.told_deadlock && closes_path(edge) != Deadlock::none) {
+    end = ParkEnd::deadlock;
+    asleep = false;
+  }
+  while (asleep) {
     switch (me.parker.sleep(wait.until)) {
       case os::Slept::woken:
         asleep = false;
@@ -132,12 +159,13 @@ ParkEnd park(ThreadRecord& me, const void* key, Callback<bool()> validate, Wait&
         break;
     }
   }
-  me.waits_for.store(nullptr, std::memory_order_relaxed);
 
   if (end != ParkEnd::unparked) {
     Locked locked(bucket.mutex);
-    if (waiter.queued) {
+    // relaxed: who chooses this thread writes it under the bucket.
+    if (me.waits_for.load(std::memory_order_relaxed)) {
       dequeue(bucket, waiter);
+      if (end == ParkEnd::deadlock) wait.told_deadlock = true;
       return end;
     }
   }
@@ -154,8 +182,8 @@ WaitEnd pass_time(ThreadRecord& me, Wait& wait) noexcept {
   if (wait.until <= 0) return WaitEnd::timed_out;
   // A key that nobody else has.
   const auto always = [] { return true; };
-  return park(me, &me.parker, always, wait) == ParkEnd::interrupted ? WaitEnd::interrupted
-                                                                    : WaitEnd::timed_out;
+  const ParkEnd end = park(me, &me.parker, always, wait, 0, sleep_wait);
+  return end == ParkEnd::interrupted ? WaitEnd::interrupted : WaitEnd::timed_out;
 }
 
 void unpark_one(const void* key, Callback<Choice(const Queue& queue)> choose) noexcept {
@@ -181,7 +209,8 @@ std::size_t unpark_all(const void* key) noexcept {
     chosen = bucket.firsts.find(number_of(key));
     if (!chosen) return 0;
     bucket.firsts.erase(*chosen);
-    for (Waiter* waiter = chosen; waiter; waiter = waiter->next) waiter->queued = false;
+    for (Waiter* waiter = chosen; waiter; waiter = waiter->next)
+      waiter->thread->waits_for.store(nullptr, std::memory_order_relaxed);
   }
   std::size_t count = 0;
   while (chosen) {
@@ -192,6 +221,19 @@ std::size_t unpark_all(const void* key) noexcept {
     ++count;
   }
   return count;
+}
+
+WaitEdge last_wait(const ThreadRecord& me) noexcept {
+  WaitEdge edge;
+  edge_of(me.waiter, edge);
+  return edge;
+}
+
+bool look_at_waiter(const ThreadRecord& thread, const void* key, WaitEdge& edge) noexcept {
+  Locked locked(bucket_of(key).mutex);
+  if (thread.waits_for.load(std::memory_order_relaxed) != key) return false;
+  edge_of(thread.waiter, edge);
+  return true;
 }
 
 void forget_waiters() noexcept {

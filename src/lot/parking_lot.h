@@ -26,6 +26,8 @@
 
 #include "lot/callback.h"
 #include "lot/thread_record.h"
+#include "lot/wait_graph.h"
+#include "lot/wait_kind.h"
 
 namespace underthread::lot {
 
@@ -36,6 +38,7 @@ enum class ParkEnd : std::uint8_t {
   refused,      ///< `validate` said no; it did not sleep
   timed_out,    ///< the moment came and nobody had chosen it
   interrupted,  ///< an interrupt came and nobody had chosen it; the interrupt is still pending
+  deadlock,     ///< it would not be unparked: wait_graph.h; only if the wait tells deadlocks
 };
 
 /// Sleeps on `key`. An interrupt that is pending already ends it before it begins. Chosen wins over
@@ -45,8 +48,9 @@ enum class ParkEnd : std::uint8_t {
 /// @param validate  called once under the bucket; false: do not sleep
 /// @param wait      until when and for what; its `since` is set if it is 0
 /// @param token     for whoever unparks: `Waiter::token`
+/// @param kind      what it is, to who looks on
 ParkEnd park(ThreadRecord& me, const void* key, Callback<bool()> validate, Wait& wait,
-             std::uint32_t token = 0) noexcept;
+             std::uint32_t token = 0, const WaitKind& kind = some_wait) noexcept;
 
 /// Sleeps until the time is up or an interrupt comes; nobody unparks it.
 WaitEnd pass_time(ThreadRecord& me, Wait& wait) noexcept;
@@ -68,6 +72,9 @@ void unpark_one(const void* key, Callback<Choice(const Queue& queue)> choose) no
 
 /// Wakes all who wait on `key`. @return how many
 std::size_t unpark_all(const void* key) noexcept;
+
+/// Looks at a thread's wait under the bucket of `key`. False: it does not wait for that.
+bool look_at_waiter(const ThreadRecord& thread, const void* key, WaitEdge& edge) noexcept;
 
 /// Where a key's waiters are kept. Keys of one number share a mutex and delay each other, nothing
 /// else; tests want such keys.

@@ -192,8 +192,7 @@ void begin_generation(ThreadRecord& record) noexcept {
   record.live.store(0, std::memory_order_relaxed);
   record.mailbox.forget();
   record.waits_for.store(nullptr, std::memory_order_relaxed);
-  record.waiter.queued = false;
-  record.interrupts_held = 0;
+  record.interrupts_held.store(0, std::memory_order_relaxed);
   record.spinning = {};
   record.interruptible_scopes = 0;
   record.limits = nullptr;
@@ -343,8 +342,20 @@ ThreadRecord* find(std::uintptr_t ident, Callback<void(ThreadRecord&)> found) no
   return node->record;
 }
 
+ThreadRecord* record_of(std::uint32_t holder) noexcept {
+  return at(holder >> (holder_shift + generation_bits));
+}
+
+void for_each_thread(Callback<void(const ThreadRecord&)> seen) noexcept {
+  Locked locked(registry.mutex);
+  for (std::uint32_t index = 0; index < registry.chunk_count * Chunk::size; ++index) {
+    const ThreadRecord& record = *at(index);
+    if (record.live.load(std::memory_order_relaxed) != 0 && is_alive(record.holder)) seen(record);
+  }
+}
+
 std::uintptr_t ident_of(std::uint32_t holder) noexcept {
-  const ThreadRecord* record = at(holder >> (holder_shift + generation_bits));
+  const ThreadRecord* record = record_of(holder);
   if (!record) return 0;
   // acquire: the ident of that generation is seen, or a later one.
   if (record->live.load(std::memory_order_acquire) != holder) return 0;
@@ -388,7 +399,7 @@ ThreadRecord* send(std::uintptr_t ident, Letter& letter) noexcept {
 ThreadRecord* send_to_holder(std::uint32_t holder, Letter& letter) noexcept {
   if (!is_alive(holder)) return nullptr;
   letter.holder = holder;
-  ThreadRecord* const thread = at(holder >> (holder_shift + generation_bits));
+  ThreadRecord* const thread = record_of(holder);
   return put(*thread, letter) ? thread : nullptr;
 }
 

@@ -37,6 +37,7 @@ class Nudge;
 namespace underthread::lot {
 
 struct ThreadRecord;
+struct WaitKind;
 
 /// A thread's place in the queue of the key it waits for. All of it is guarded by the key's bucket.
 struct Waiter : TreapNode {
@@ -46,8 +47,11 @@ struct Waiter : TreapNode {
   Waiter* last = nullptr;    ///< end of the queue; kept by the first alone
   std::int64_t since = 0;    ///< when its wait began, ns of the monotonic clock; queue order
   std::uint32_t token = 0;   ///< what `park` was given, for whoever unparks
-  bool queued = false;       ///< false: not waiting, or chosen and about to be woken
   bool handed_over = false;  ///< chosen, and given what it waited for
+  WakeFor wake_for = WakeFor::nothing;
+  std::int64_t until = never;  ///< when the wait is over, whatever comes
+  const WaitKind* kind = nullptr;
+  std::uint64_t number = 0;  ///< of this wait among all that the record's threads have begun
 };
 
 /// What a record is to the registry, whose mutex guards it. (Whether a record is free is said by
@@ -84,18 +88,21 @@ struct alignas(64) ThreadRecord : ThreadHead {
   /// for the one that forked. Relaxed: as `ident`, between two looks at `live`.
   std::atomic<std::uint32_t> born_in{0};
 
-  /// The key that the thread waits for and since when (ns of the monotonic clock); null: it does
-  /// not wait. To look at, not to rely on; relaxed.
+  /// The key in whose queue the thread stands; null: it does not wait, or has been chosen and is
+  /// about to be woken. Written under the key's bucket, so whoever has that bucket and finds its
+  /// key here may read `waiter`. Ordering, without the bucket: see wait_graph.h.
   std::atomic<const void*> waits_for{nullptr};
-  std::atomic<std::int64_t> waits_since{0};
 
   Waiter waiter;
+
+  /// The number of its last wait that was told as part of a deadlock. relaxed: a number on its own.
+  std::atomic<std::uint64_t> told{0};
 
   /// What it has learnt of waiting for locks.
   SpinMemory spinning;
 
-  /// How many scopes hold interrupts off. The thread's own.
-  std::uint32_t interrupts_held = 0;
+  /// How many scopes hold interrupts off. Relaxed: the thread's own, others only show it.
+  std::atomic<std::uint32_t> interrupts_held{0};
   /// How many scopes want its system calls ended by interrupts. The thread's own.
   std::uint32_t interruptible_scopes = 0;
   /// What ends them; null: no thread of this record has wanted that. Made once for the record, and
@@ -153,6 +160,12 @@ void adopt(ThreadRecord& record) noexcept;
 /// In the parent: from now on the thread can be found by its ident. `holder` is the record's as it
 /// was reserved: the thread may have ended by now, and its record be another's.
 void announce(ThreadRecord& record, std::uint32_t holder, std::uintptr_t ident) noexcept;
+
+/// The record that a lock word names, whoever has it by now; null: there is none.
+ThreadRecord* record_of(std::uint32_t holder) noexcept;
+
+/// Calls `seen` with the record of each thread that lives, under the registry's mutex.
+void for_each_thread(Callback<void(const ThreadRecord&)> seen) noexcept;
 
 /// Calls `found` with the live record of that ident, under the registry's mutex, so the thread
 /// cannot end meanwhile; returns it (then without that promise), or null.

@@ -78,6 +78,12 @@ class Treap {
     *link_to(old) = &node;
   }
 
+  /// Calls `seen` with each node, in the order of keys.
+  template <class Function>
+  void for_each(Function&& seen) const {
+    for_each_below(root_, seen);
+  }
+
   void clear() noexcept { root_ = nullptr; }
   bool empty() const noexcept { return root_ == nullptr; }
 
@@ -86,6 +92,15 @@ class Treap {
     std::uint64_t mixed = static_cast<std::uint64_t>(key) * 0x9E3779B97F4A7C15u;
     mixed ^= mixed >> 32;
     return mixed * 0xD6E8FEB86659FD93u;
+  }
+
+  // As deep as the tree is.
+  template <class Function>
+  static void for_each_below(TreapNode* at, Function& seen) {
+    if (!at) return;
+    for_each_below(at->less, seen);
+    seen(*static_cast<Node*>(at));
+    for_each_below(at->more, seen);
   }
 
   static TreapNode** step(TreapNode* at, std::uintptr_t key) noexcept {

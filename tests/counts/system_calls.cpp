@@ -18,6 +18,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using testing::eventually;
+using testing::is_asleep;
 using testing::waits_for;
 
 constexpr int turns = 50;
@@ -35,22 +36,6 @@ void between_lines(const char* name, Work work) {
   say("begin", name);
   work();
   say("end", name);
-}
-
-/// Whether the kernel has put that thread of ours to sleep.
-bool is_asleep(std::uint64_t native_id) {
-  std::array<char, 64> path{};
-  std::snprintf(path.data(), path.size(), "/proc/self/task/%llu/stat",
-                static_cast<unsigned long long>(native_id));
-  const int file = open(path.data(), O_RDONLY | O_CLOEXEC);
-  std::array<char, 512> text{};
-  const ssize_t size = file < 0 ? -1 : read(file, text.data(), text.size());
-  if (file >= 0) close(file);
-  if (size <= 0) return false;
-  // Number, name in parentheses, state. The name may have any characters.
-  const std::string_view stat(text.data(), static_cast<std::size_t>(size));
-  const std::size_t name_end = stat.rfind(')');
-  return name_end != stat.npos && stat.substr(name_end, 3) == ") S";
 }
 
 /// A thread that waits for a lock which is held, and each time that it gets it waits again.

@@ -6,6 +6,8 @@
 
 namespace underthread::lot {
 
+struct WaitKind;
+
 /// A deadline that never comes. Deadlines are nanoseconds of the monotonic clock, the one that
 /// std::chrono::steady_clock reads.
 inline constexpr std::int64_t never = std::numeric_limits<std::int64_t>::max();
@@ -21,6 +23,7 @@ enum class WakeFor : std::uint8_t {
 /// How a wait ended.
 enum class WaitEnd : std::uint8_t {
   done,         ///< what was waited for has come
+  deadlock,     ///< it would never have come: see Wait::tells_deadlock; may be waited for again
   timed_out,    ///< its time was up first
   interrupted,  ///< cut short; run `check_interrupts()` and go on with the same Wait
 };
@@ -31,6 +34,13 @@ struct Wait {
   std::int64_t until = never;  ///< deadline, ns of the monotonic clock; in the past: do not sleep
   WakeFor wake_for = WakeFor::nothing;
   std::int64_t since = 0;  ///< when the waiting began, same clock; 0: it has not. Set by the lot.
+  std::int64_t over =
+      0;  ///< where its caller only looks around at `until`: when it is over; else 0
+  /// The caller wants to hear that the wait closes a deadlock. It hears that once, and the lot
+  /// notes it in `told_deadlock`: who waits again then, waits.
+  bool tells_deadlock = false;
+  bool told_deadlock = false;
+  const WaitKind* kind = nullptr;  ///< what it is to who looks on; null: what is waited for says
 };
 
 }  // namespace underthread::lot

@@ -1,0 +1,109 @@
+#include "lot/wait_graph.h"
+
+#include <algorithm>
+
+#include "lot/mutex.h"
+#include "lot/parking_lot.h"
+
+namespace underthread::lot {
+namespace {
+
+/// One thread at a time looks whether a deadlock has been told, and tells it.
+constinit Mutex telling;
+
+void add(std::uint64_t& digest, std::uint64_t value) noexcept {
+  digest = (digest ^ value) * 0x9E3779B97F4A7C15u;
+  digest ^= digest >> 32;
+}
+
+void add(std::uint64_t& digest, const WaitEdge& edge) noexcept {
+  add(digest, edge.waiter);
+  add(digest, edge.number);
+  add(digest, edge.blocker);
+}
+
+}  // namespace
+
+bool look_at(std::uint32_t holder, WaitEdge& edge) noexcept {
+  ThreadRecord* const thread = record_of(holder);
+  if (!thread) return false;
+  // seq_cst: see the head of this file's header.
+  const void* const key = thread->waits_for.load(std::memory_order_seq_cst);
+  return key && is_alive(holder) && look_at_waiter(*thread, key, edge) && edge.waiter == holder;
+}
+
+void forget_tellers() noexcept {
+  telling.forget();
+}
+
+Path follow(const WaitEdge& first, Callback<void(const WaitEdge&)> seen) noexcept {
+  Path path;
+  bool has_timed = false;
+  bool has_bare = false;
+  WaitEdge edge = first;
+  // Brent: where the path runs into a cycle that the first is not on, it comes by `passed` again.
+  std::uint32_t passed = 0;
+  std::uint32_t next_mark = 1;
+  for (;;) {
+    seen(edge);
+    ++path.length;
+    add(path.digest, edge);
+    has_timed = has_timed || edge.is_timed();
+    has_bare = has_bare || !(edge.blocker & only_it);
+    // What ends by itself or by anybody is nothing.
+    path.deadlock = has_timed && has_bare ? Deadlock::none
+                    : has_timed           ? Deadlock::timed
+                    : has_bare            ? Deadlock::possible
+                                          : Deadlock::certain;
+
+    const std::uint32_t blocker = thread_of(edge.blocker);
+    if (blocker == 0 || blocker == passed) return path;
+    if (blocker == first.waiter) {
+      path.end = PathEnd::cycle;
+      return path;
+    }
+    if (path.length == next_mark) {
+      passed = blocker;
+      next_mark *= 2;
+    }
+    if (!look_at(blocker, edge)) {
+      if (is_alive(blocker)) return path;
+      path.end = PathEnd::nobody;
+      // Any thread may release what an ended one left; but what was held by one that a fork has
+      // left behind was not left for anybody.
+      if (!(edge.blocker & only_it) &&
+          record_of(blocker)->live.load(std::memory_order_relaxed) != blocker)
+        path.deadlock = Deadlock::none;
+      return path;
+    }
+  }
+}
+
+Deadlock closes_path(const WaitEdge& mine) noexcept {
+  const auto ignored = [](const WaitEdge&) {};
+  const Path path = follow(mine, ignored);
+  if (path.end == PathEnd::open || path.deadlock == Deadlock::none) return Deadlock::none;
+  // What is behind it is told by whoever stands there; and of many by the first.
+  if (path.end == PathEnd::nobody && (path.length > 1 || !mine.is_first)) return Deadlock::none;
+  if (path.end == PathEnd::cycle && path.length == 1 && path.deadlock != Deadlock::certain)
+    return Deadlock::none;
+
+  // The second look; and how many of the waits have been told as part of one before.
+  Locked locked(telling);
+  std::uint32_t told = 0;
+  WaitEdge still_mine;
+  if (!look_at(mine.waiter, still_mine)) return Deadlock::none;
+  const Path again = follow(still_mine, [&](const WaitEdge& edge) {
+    if (record_of(edge.waiter)->told.load(std::memory_order_relaxed) == edge.number) ++told;
+  });
+  if (again.digest != path.digest || again.end != path.end) return Deadlock::none;
+  // All: another thread of it was first. Some: it is another one, since one of them waits anew. But
+  // who tries again and again with a timeout is told of once.
+  if (told == path.length || (told > 0 && path.deadlock == Deadlock::timed)) return Deadlock::none;
+  follow(mine, [](const WaitEdge& edge) {
+    record_of(edge.waiter)->told.store(edge.number, std::memory_order_relaxed);
+  });
+  return path.deadlock;
+}
+
+}  // namespace underthread::lot

@@ -1,0 +1,53 @@
+// What is shown of threads and locks, from what the lot says of them.
+#pragma once
+
+#include <underthread/snapshot.h>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "lot/wait_graph.h"
+
+namespace underthread {
+
+/// @param now  of the monotonic clock
+WaitSeen seen_wait(const lot::WaitEdge& edge, std::int64_t now);
+
+/// The thread that a lock word names, without its wait. One that has ended has no ident.
+ThreadSeen seen_thread(std::uint32_t holder);
+
+/// "3.2 s", "15 ms", "240 us"; "1 thread", "2 threads".
+std::string text_of_time(std::chrono::nanoseconds time);
+std::string text_of_count(std::size_t number, const char* one);
+/// What a thread is called in a sentence about another.
+std::string short_name(const ThreadSeen& thread);
+/// "free", "held by worker 1".
+std::string text_of_holder(bool is_held, Ident holder, const Snapshot& all);
+/// "has waited 3.2 s for lock 'accounts', held by worker 1".
+std::string text_of_wait(const ThreadSeen& thread, const Snapshot& all);
+
+/// A lock or an RLock that is there: its word, without `parked`.
+std::uint32_t holder_of(const void* lock) noexcept;
+
+/// Empty: the lock at that address has none.
+std::string name_of_lock(const void* lock);
+
+/// For a lock that is not a C++ program's own object: names it until `unname_lock`, instead of what
+/// it was called before.
+void name_lock(const void* lock, bool is_rlock, std::string name);
+/// Before the lock goes, whether or not it has a name. Costs a load where no lock has one.
+void unname_lock(const void* lock) noexcept;
+
+struct NamedLock {
+  const void* lock;
+  bool is_rlock;
+  std::uint32_t holder;  ///< as holder_of
+  std::shared_ptr<const std::string> name;
+};
+std::vector<NamedLock> named_locks();
+
+}  // namespace underthread

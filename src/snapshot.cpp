@@ -1,0 +1,106 @@
+#include <underthread/snapshot.h>
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "lot/parking_lot.h"
+#include "lot/thread_record.h"
+#include "os/futex.h"
+#include "seen.h"
+
+namespace underthread {
+namespace {
+
+/// The threads that live now, as lock words name them.
+std::vector<std::uint32_t> live_threads() {
+  std::vector<std::uint32_t> threads;
+  for (bool is_whole = false; !is_whole;) {
+    // Nothing allocates under the registry's mutex, and some may start meanwhile.
+    threads.reserve(lot::live_count() + lot::live_count() / 8 + 16);
+    threads.clear();
+    is_whole = true;
+    lot::for_each_thread([&](const lot::ThreadRecord& thread) {
+      if (threads.size() < threads.capacity())
+        threads.push_back(thread.live.load(std::memory_order_relaxed));
+      else
+        is_whole = false;
+    });
+  }
+  return threads;
+}
+
+}  // namespace
+
+Snapshot snapshot() {
+  Snapshot all;
+  std::map<const void*, LockSeen> locks;
+  const auto lock_at = [&](const void* address, const char* kind,
+                           std::uint32_t holder) -> LockSeen& {
+    LockSeen& lock = locks[address];
+    lock.kind = kind;
+    lock.address = address;
+    lock.is_held = holder != 0;
+    lock.holder = lot::ident_of(lot::thread_of(holder));
+    lock.is_scoped = (holder & lot::only_it) != 0;
+    return lock;
+  };
+  for (const NamedLock& named : named_locks())
+    lock_at(named.lock, named.is_rlock ? "rlock" : "lock", named.holder).name = *named.name;
+  for (const std::uint32_t holder : live_threads()) {
+    lot::WaitEdge edge;
+    const bool waits = lot::look_at(holder, edge);
+    ThreadSeen thread = seen_thread(holder);
+    if (thread.ident == 0) continue;
+    if (waits) {
+      const std::int64_t now = os::now();
+      thread.wait = seen_wait(edge, now);
+      if (edge.kind->is_lock) {
+        LockSeen& lock = lock_at(edge.key, edge.kind->name, edge.blocker);
+        lock.name = thread.wait->name;
+        ++lock.waiting;
+        lock.held = std::max(lock.held, thread.wait->lasted);
+      }
+    }
+    all.threads.push_back(std::move(thread));
+  }
+  std::sort(all.threads.begin(), all.threads.end(), [](const ThreadSeen& a, const ThreadSeen& b) {
+    return std::make_pair(!a.is_main, a.native_id) < std::make_pair(!b.is_main, b.native_id);
+  });
+  for (auto& [address, lock] : locks) all.locks.push_back(std::move(lock));
+  std::stable_sort(all.locks.begin(), all.locks.end(),
+                   [](const LockSeen& a, const LockSeen& b) { return a.waiting > b.waiting; });
+  return all;
+}
+
+const ThreadSeen* Snapshot::find(Ident ident) const noexcept {
+  const auto found =
+      std::find_if(threads.begin(), threads.end(),
+                   [ident](const ThreadSeen& thread) { return thread.ident == ident; });
+  return found == threads.end() ? nullptr : &*found;
+}
+
+std::string Snapshot::text() const {
+  const auto waiting = std::count_if(threads.begin(), threads.end(), [](const ThreadSeen& thread) {
+    return thread.wait.has_value();
+  });
+  const std::size_t running = threads.size() - static_cast<std::size_t>(waiting);
+  std::string text = text_of_count(threads.size(), "thread") + ": " + std::to_string(waiting) +
+                     " in waits of underthread, " + std::to_string(running) + " elsewhere\n";
+  if (!locks.empty() && locks.front().waiting > 0) {
+    const LockSeen& most = locks.front();
+    text += "most waited for: " + most.text() + ", by " + text_of_count(most.waiting, "thread");
+    if (const ThreadSeen* const holder = find(most.holder))
+      text +=
+          "; " + short_name(*holder) + " has held it for " + text_of_time(most.held) + " or more";
+    text += "\n";
+  }
+  for (const ThreadSeen& thread : threads)
+    text += "  " + thread.text() + " " + text_of_wait(thread, *this) + "\n";
+  for (const LockSeen& lock : locks)
+    if (lock.waiting == 0)
+      text += "  " + lock.text() + ": " + text_of_holder(lock.is_held, lock.holder, *this) + "\n";
+  return text;
+}
+
+}  // namespace underthread
