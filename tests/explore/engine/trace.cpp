@@ -47,15 +47,10 @@ std::string in_record(std::uintptr_t address) {
   const ThreadRecord sample;
   const auto* start = reinterpret_cast<const char*>(&sample);
   const std::pair<const char*, const void*> fields[] = {
-      {"pending", &sample.pending},
-      {"parker", &sample.parker},
-      {"live", &sample.live},
-      {"ident", &sample.ident},
-      {"native_id", &sample.native_id},
-      {"waits_for", &sample.waits_for},
-      {"waits_since", &sample.waits_since},
-      {"waiter", &sample.waiter},
-      {"interrupts_held", &sample.interrupts_held}};
+      {"pending", &sample.pending},     {"parker", &sample.parker},
+      {"live", &sample.live},           {"ident", &sample.ident},
+      {"native_id", &sample.native_id}, {"waits_for", &sample.waits_for},
+      {"waiter", &sample.waiter},       {"interrupts_held", &sample.interrupts_held}};
   const std::pair<const char*, const void*>* best = nullptr;
   for (const auto& field : fields)
     if (static_cast<std::size_t>(static_cast<const char*>(field.second) - start) <= offset)

@@ -1,5 +1,7 @@
 #include "rows/in_place.h"
 
+#include <underthread/deadlock.h>
+
 #include "lot/parking_lot.h"
 #include "rows/row.h"
 
@@ -18,6 +20,8 @@ InPlace in_place[threads_in_place];
 void prepare_thread(int number) {
   underthread::lot::ThreadRecord* record = underthread::lot::attach();
   require(record, "a thread could not be made known");
+  // Rows say themselves what is told of a deadlock.
+  underthread::set_deadlock_handler(nullptr);
   // The main thread begins with a look around; rows begin after it.
   underthread::lot::take_pending(*record);
   in_place[number] = {record, record->holder, record->ident.load(std::memory_order_relaxed)};
@@ -38,7 +42,7 @@ void WaitOrder::require_kept(const underthread::Lock& lock, int threads) {
     for (int i = 0; queue.first && i < threads; ++i) {
       const underthread::lot::ThreadRecord& record = record_of_thread(i);
       const bool waits = record.waits_for.load(std::memory_order_relaxed) == &lock;
-      if (!waits || !record.waiter.queued) continue;
+      if (!waits) continue;
       if (since_[i] == 0) since_[i] = record.waiter.since;
       if (&record.waiter == queue.first) first_since = since_[i];
       if (oldest == 0 || since_[i] < oldest) oldest = since_[i];
@@ -52,9 +56,8 @@ void require_nothing_left() {
   for (const InPlace& thread : in_place) {
     const underthread::lot::ThreadRecord& record = *thread.record;
     if (!underthread::lot::is_alive(thread.holder)) continue;
-    require(!record.waiter.queued, "left behind: a thread stands in a queue");
     require(!record.waits_for.load(std::memory_order_relaxed),
-            "left behind: a thread says that it waits");
+            "left behind: a thread stands in a queue");
   }
 }
 

@@ -3,6 +3,7 @@
 
 #include <chrono>
 
+#include "lot/parking_lot.h"
 #include "os/futex.h"
 #include "rows/in_place.h"
 #include "rows/table.h"
@@ -275,10 +276,10 @@ struct FirstInFirstOut : OneLock {
     if (number == 0) {
       const std::int64_t now = os::now();
       for (int i = 1; i < 3; ++i) {
-        const lot::ThreadRecord& record = record_of_thread(i);
-        // Set once it is in the queue; and only this thread takes anyone out.
-        if (record.waits_for.load(std::memory_order_relaxed) != &lock) continue;
-        const std::int64_t since = record.waits_since.load(std::memory_order_relaxed);
+        lot::WaitEdge edge;
+        // Only this thread takes anyone out of the queue.
+        if (!lot::look_at_waiter(record_of_thread(i), &lock, edge)) continue;
+        const std::int64_t since = edge.since;
         if (now - since >= 1'000'000 && (oldest == 0 || since < oldest)) oldest = since;
       }
       lock.release();
@@ -286,8 +287,7 @@ struct FirstInFirstOut : OneLock {
     }
     lock.acquire();
     if (oldest != 0) {
-      const std::int64_t mine =
-          record_of_thread(number).waits_since.load(std::memory_order_relaxed);
+      const std::int64_t mine = record_of_thread(number).waiter.since;
       require(mine != 0 && mine <= oldest, "overtook one that had waited for a millisecond");
       oldest = 0;
     }

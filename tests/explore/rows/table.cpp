@@ -6,7 +6,7 @@
 namespace explore {
 
 std::span<const std::span<const RowInfo>> row_tables() {
-  static const std::array tables{lock_rows,      rlock_rows,  lot_rows,    join_rows,
+  static const std::array tables{lock_rows,      rlock_rows,  lot_rows,    join_rows, deadlock_rows,
                                  interrupt_rows, signal_rows, record_rows, fork_rows};
   return tables;
 }

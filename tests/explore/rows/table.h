@@ -11,6 +11,7 @@ extern const std::span<const RowInfo> lock_rows;
 extern const std::span<const RowInfo> rlock_rows;
 extern const std::span<const RowInfo> lot_rows;
 extern const std::span<const RowInfo> join_rows;
+extern const std::span<const RowInfo> deadlock_rows;
 extern const std::span<const RowInfo> interrupt_rows;
 extern const std::span<const RowInfo> signal_rows;
 extern const std::span<const RowInfo> record_rows;
