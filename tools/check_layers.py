@@ -6,7 +6,7 @@
 Layers, from the top; each includes only itself and what is below it:
 
     python      python/src, whose folders are rooms, from the top:
-                module, threads, types, waits, interrupts, state, cpython
+                module, threads, types, waits, inspect, interrupts, state, cpython
     api         include/underthread/*.h, src/*.h, src/*.cpp
     lot         include/underthread/lot, src/lot
     os          src/os
@@ -23,7 +23,7 @@ import sys
 LAYERS = ["os", "lot", "api", "python"]
 
 # The rooms of python/src, from the bottom: each includes only itself and what is below it.
-ROOMS = ["cpython", "state", "interrupts", "waits", "types", "threads", "module"]
+ROOMS = ["cpython", "state", "interrupts", "inspect", "waits", "types", "threads", "module"]
 
 # Public headers with more than one text. Each with its reason.
 MAY_DEPEND_ON_COMPILER = {

@@ -279,7 +279,7 @@ class Itself(unittest.TestCase):
         for name in ("underthread", "python -m underthread"):
             with self.subTest(name):
                 ended = self.run_with("--help") if " " in name else run_script("--help")
-                self.assertTrue(ended.stdout.startswith(f"usage: {name} [--no-children] [OPTION ...] [-m"))
+                self.assertTrue(ended.stdout.startswith(f"usage: {name} [--no-children] [--deadlock MODE] [OPTION ...] [-m"))
                 self.assertIn(f"\n       {name} --site on|off|status", ended.stdout)
 
     def test_the_script_underthread_is_the_same_as_the_module(self):

@@ -9,11 +9,16 @@ from underthread import _install
 
 __version__ = "0.1.0"
 __all__ = [
+    "DeadlockError",
+    "dump",
     "hold_interrupts",
     "install",
     "interrupt",
     "is_active",
+    "name",
+    "on_deadlock",
     "prompt_interrupts",
+    "snapshot",
     "time_limit",
     "uninstall",
 ]
@@ -39,6 +44,7 @@ def install():
         warnings.warn(_install.stays_stock(), RuntimeWarning, stacklevel=2)
     else:
         _install.replace()
+        _install.heed_environment()
 
 
 def prompt_interrupts(on=None):
@@ -68,6 +74,55 @@ def interrupt(thread, exc=KeyboardInterrupt):
     if not is_active():
         raise RuntimeError(_install.why_inactive())
     return _core._underthread.interrupt(thread, exc)
+
+
+def snapshot():
+    """All threads that underthread knows, what each waits for and who holds that: a Snapshot, whose ``threads`` and
+    ``locks`` are lists of plain objects.
+
+    Each wait was true at one moment; different ones are some microseconds apart. Nobody is stopped.
+    """
+    from underthread import _snapshot
+
+    return _snapshot.Snapshot._of(*_own("snapshot")())
+
+
+def dump(file=None):
+    """Writes what all threads wait for, who holds it, and their stacks, what matters most first.
+
+    ``file`` is stderr if it is not given.
+    """
+    from underthread import _inspect
+
+    _inspect.write(_inspect.dump_text(*_own("snapshot")()), file)
+
+
+def name(lock, name):
+    """Says what a lock or an RLock is called in snapshots, dumps and reports; ``None``: nothing."""
+    _own("name")(lock, name)
+
+
+def on_deadlock(handler):
+    """Calls ``handler(text, certain)`` for each deadlock that is found from now on, in the thread whose wait would
+    close it, before that wait. What it raises ends the wait. ``None``: none is looked for.
+
+    ``certain`` is False where a wait of it has a limit, or where a thread that is no part of it may end it: a lock
+    that was taken by ``acquire()`` may be released by any.
+    """
+    if not is_active():
+        raise RuntimeError(_install.why_inactive())
+    from underthread import _deadlock
+
+    _deadlock.on_deadlock(handler)
+
+
+def __getattr__(name):
+    # Not at the start of each process.
+    if name == "DeadlockError":
+        from underthread._deadlock import DeadlockError
+
+        return DeadlockError
+    raise AttributeError("module {!r} has no attribute {!r}".format(__name__, name))
 
 
 def _own(name):

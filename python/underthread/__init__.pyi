@@ -1,15 +1,23 @@
-from threading import Thread
-from typing import final
+from threading import Lock, RLock, Thread
+from typing import Callable, final
+
+from _typeshed import SupportsWrite
 
 from underthread import _core as _core
+from underthread._snapshot import Snapshot
 
 __version__: str
 __all__ = [
+    "DeadlockError",
+    "dump",
     "hold_interrupts",
     "install",
     "interrupt",
     "is_active",
+    "name",
+    "on_deadlock",
     "prompt_interrupts",
+    "snapshot",
     "time_limit",
     "uninstall",
 ]
@@ -27,10 +35,16 @@ class time_limit:
     @property
     def expired(self) -> bool: ...
 
+class DeadlockError(RuntimeError): ...
+
+def dump(file: SupportsWrite[str] | None = None) -> None: ...
 def install() -> None: ...
 def interrupt(
     thread: Thread | int, exc: BaseException | type[BaseException] = ...
 ) -> bool: ...
 def is_active() -> bool: ...
+def name(lock: Lock | RLock, name: str | None) -> None: ...
+def on_deadlock(handler: Callable[[str, bool], object] | None) -> None: ...
 def prompt_interrupts(on: bool | None = None) -> bool: ...
+def snapshot() -> Snapshot: ...
 def uninstall() -> None: ...

@@ -146,9 +146,17 @@ def install_at_start():
         return
     if not obstacle:
         replace()
+        heed_environment()
     elif sys.stderr is not None and not _obstacle_is_said:
         _obstacle_is_said = True
         sys.stderr.write(stays_stock() + "\n")
+
+
+def heed_environment():
+    if os.environ.get("UNDERTHREAD_DEADLOCK"):
+        from underthread import _deadlock
+
+        _deadlock.set_up()
 
 
 def replace():

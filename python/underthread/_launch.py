@@ -12,10 +12,10 @@ import os
 import sys
 
 import underthread
-from underthread import _inherit, _install
+from underthread import _deadlock, _inherit, _install
 
 _USAGE = """\
-usage: {0} [--no-children] [OPTION ...] [-m MODULE | -c COMMAND | FILE | -] [ARGUMENT ...]
+usage: {0} [--no-children] [--deadlock MODE] [OPTION ...] [-m MODULE | -c COMMAND | FILE | -] [ARGUMENT ...]
        {0} --site on|off|status [--user]
 
 Runs a Python program with `_thread` replaced by underthread's threads and locks, and so the Python
@@ -29,6 +29,10 @@ processes that it starts, unless they ignore their environment (-E, -I) or have 
                  -W FILTER, -X OPTION, --check-hash-based-pycs WHEN;
                  the interpreter is started again with it
   --no-children  leave the processes that it starts as they are
+  --deadlock MODE
+                 what to do where threads would wait for each other for ever: report it on stderr
+                 (what is done without this), raise DeadlockError, exit with status 70, or off;
+                 UNDERTHREAD_DEADLOCK=MODE in the environment says the same
   --site on      from now on, in each Python process of this environment: writes underthread.pth into
                  its site-packages; with --user into yours
   --site off     no longer: removes it
@@ -52,6 +56,8 @@ def main():
         word = words.pop(0)
         if word == "--no-children":
             children = False
+        elif word == "--deadlock" or word.startswith("--deadlock="):
+            _set_deadlock(word.partition("=")[2] or _value("--deadlock", words))
         elif word == "--site":
             _site(words)
         elif word == "--help":
@@ -107,6 +113,13 @@ def _value(option, words):
     if not words:
         _refuse(f"argument expected for the {option} option")
     return words.pop(0)
+
+
+def _set_deadlock(mode):
+    if mode not in _deadlock.MODES:
+        _refuse(f"--deadlock takes {', '.join(_deadlock.MODES)}, not {mode}")
+    # For the processes that it starts too, and for this one if it is started again.
+    os.environ[_deadlock.VARIABLE] = mode
 
 
 def _help():
@@ -198,6 +211,7 @@ def _site(words):
 
 def _run(program, children):
     _install.install_at_start()
+    _deadlock.set_up("report")
     if children and not _install.obstacle:
         _inherit.reach_children(os.environ)
     else:

@@ -4,7 +4,12 @@
 // `__module__ == '_thread'`, as programs and CPython's own tests expect.
 #include "state/module_state.h"
 
+#include <underthread/deadlock.h>
+
+#include "cpython/errors.h"
 #include "cpython/stock_module.h"
+#include "inspect/deadlock_handler.h"
+#include "inspect/seen_objects.h"
 #include "interrupts/interrupt.h"
 #include "interrupts/interrupts.h"
 #include "interrupts/main_thread.h"
@@ -13,6 +18,7 @@
 #include "threads/thread_handle.h"
 #include "threads/thread_start.h"
 #include "types/local_object.h"
+#include "types/lock_name.h"
 #include "types/lock_object.h"
 #include "types/rlock_object.h"
 
@@ -50,6 +56,9 @@ PyMethodDef functions[] = {
 PyMethodDef package_functions[] = {
     {"replace_references", replace_references, METH_VARARGS, nullptr},
     {"account", account, METH_NOARGS, nullptr},
+    {"snapshot", snapshot, METH_NOARGS, nullptr},
+    {"name", name_lock, METH_VARARGS, nullptr},
+    {"set_deadlock_handler", set_deadlock_handler, METH_O, nullptr},
     {"interrupt", interrupt, METH_VARARGS, nullptr},
     {"prompt_interrupts", prompt_interrupts, METH_VARARGS, nullptr},
     {nullptr, nullptr, 0, nullptr},
@@ -97,6 +106,8 @@ bool add_package(PyObject* module, ModuleState& state) {
 
 int execute(PyObject* module) {
   ModuleState& state = state_of(module);
+  // Deadlocks are told by the waits of this module, in Python, and not by the library's.
+  if (raises([] { underthread::set_deadlock_handler(nullptr); })) return -1;
   state.stock = import_stock(module);
   if (!state.stock) return -1;
   document_functions(functions, state.stock);
@@ -117,6 +128,7 @@ int traverse(PyObject* module, visitproc visit, void* arg) {
   Py_VISIT(state.local_type);
   Py_VISIT(state.locals_type);
   Py_VISIT(state.handle_type);
+  Py_VISIT(state.deadlock_handler);
   return visit_interrupts(state, visit, arg);
 }
 
@@ -132,6 +144,7 @@ int clear(PyObject* module) {
   Py_CLEAR(state.local_type);
   Py_CLEAR(state.locals_type);
   Py_CLEAR(state.handle_type);
+  Py_CLEAR(state.deadlock_handler);
   Py_CLEAR(state.locals_key);
   return 0;
 }

@@ -21,6 +21,8 @@ struct ModuleState {
   PyTypeObject* handle_type;  ///< null where threads have no handles
   PyObject* locals_key;       ///< of a thread's ThreadLocals in the dict that it has of itself
   bool threads_are_allowed;   ///< false: an isolated subinterpreter, which may start none
+  /// What is called for a deadlock; null: none is looked for. inspect/deadlock_handler.h
+  PyObject* deadlock_handler;
   /// Ours that run, or are about to. Relaxed: a number on its own.
   std::atomic<Py_ssize_t> threads;
   StartGate starts;

@@ -101,12 +101,16 @@ bool ThreadHandle::join(const ModuleState& state, std::int64_t patience) {
     PyErr_SetString(PyExc_RuntimeError, "Cannot join current thread");
     return false;
   }
+  std::uint32_t holder = 0;
+  lot::find(ident(), [&holder](lot::ThreadRecord& record) { holder = record.holder; });
+  // Not done: it had not ended when it was found, so the ident was its own.
   if (!is_done()) {
-    const Blocked end = block(state, patience, Handlers::run, {"a thread to end", join_at_the_end},
-                              [this](lot::Wait& wait) {
-                                lot::ThreadRecord* const me = lot::current();
-                                return me ? ended_.wait(*me, wait) : lot::WaitEnd::timed_out;
-                              });
+    const Blocked end =
+        block(state, patience, Handlers::run, {"a thread to end", join_at_the_end},
+              [this, holder](lot::Wait& wait) {
+                lot::ThreadRecord* const me = lot::current();
+                return me ? ended_.wait(*me, wait, holder) : lot::WaitEnd::timed_out;
+              });
     if (end == Blocked::raised) return false;
     if (end == Blocked::timed_out) return true;
   }

@@ -12,6 +12,7 @@
 #include "state/module_state.h"
 #include "state/stock.h"
 #include "types/lock_type.h"
+#include "wait_kinds.h"
 #include "waits/blocking.h"
 
 namespace underthread::python {
@@ -68,9 +69,11 @@ LockObject* object(PyObject* self) {
   if (!acquired && patience != 0) {
     const ModuleState* const state = state_of(Py_TYPE(self));
     if (!state) return nullptr;
-    const Blocked end =
-        block(*state, patience, Handlers::run, {"a lock", acquire_at_the_end},
-              [self, hold](lot::Wait& wait) { return self->lock.acquire_waiting(hold, wait); });
+    const Blocked end = block(*state, patience, Handlers::run, {"a lock", acquire_at_the_end},
+                              [self, hold](lot::Wait& wait) {
+                                if (self->is_sentinel) wait.kind = &sentinel_wait;
+                                return self->lock.acquire_waiting(hold, wait);
+                              });
     if (end == Blocked::raised) {
       if (self->is_sentinel) interrupted_at = self;
       return nullptr;

@@ -2,9 +2,12 @@
 // references, and methods by CPython's calling conventions.
 #pragma once
 
+#include <cstddef>
 #include <memory>
 
 #include "cpython/cpython.h"
+#include "inspect/seen_objects.h"
+#include "seen.h"
 
 namespace underthread::python {
 
@@ -31,6 +34,8 @@ void dealloc_lock(PyObject* self) {
   auto* const object = reinterpret_cast<Object*>(self);
   PyObject_GC_UnTrack(self);
   if (object->weakrefs) PyObject_ClearWeakRefs(self);
+  static_assert(offsetof(Object, lock) == lock_offset);
+  unname_lock(&object->lock);
   std::destroy_at(&object->lock);
   type->tp_free(self);
   Py_DECREF(type);

@@ -7,6 +7,7 @@
 
 #include "cpython/errors.h"
 #include "cpython/gil.h"
+#include "inspect/deadlock_handler.h"
 #include "interrupts/interrupts.h"
 #include "interrupts/main_thread.h"
 #include "interrupts/reserved_signal.h"
@@ -45,8 +46,11 @@ enum class Beside : std::uint8_t {
   handlers,        ///< the main thread: it can be found and woken meanwhile
 };
 
-Blocked wait_for(Interrupts* all, lot::ThreadRecord& me, Beside beside, const WaitedFor& waited_for,
-                 lot::Wait& wait, lot::Callback<lot::WaitEnd(lot::Wait&)> park) {
+Blocked wait_for(const ModuleState& state, lot::ThreadRecord& me, Beside beside,
+                 const WaitedFor& waited_for, lot::Wait& wait,
+                 lot::Callback<lot::WaitEnd(lot::Wait&)> park) {
+  // The module may have gone already, at the very end.
+  Interrupts* const all = state.interrupts;
   // A signal may have come before we let go of the GIL; its handler would have to wait as long as
   // we do, and no system call is going to be interrupted by it any more.
   if (beside == Beside::handlers && !run_handlers(me)) return Blocked::raised;
@@ -58,7 +62,8 @@ Blocked wait_for(Interrupts* all, lot::ThreadRecord& me, Beside beside, const Wa
     if (beside != Beside::nothing) {
       if (!raise_due(*all, waited_for.what)) return Blocked::raised;
       // Its time limit ends the wait, whoever else looks after that.
-      wait.until = std::min({until, watch, next_limit(*all)});
+      wait.over = std::min(until, next_limit(*all));
+      wait.until = std::min(wait.over, watch);
     }
     lot::WaitEnd end = lot::WaitEnd::timed_out;
     Refusal refusal;
@@ -71,6 +76,10 @@ Blocked wait_for(Interrupts* all, lot::ThreadRecord& me, Beside beside, const Wa
       // What has come keeps what it was given; the handlers run behind the call.
       if (beside == Beside::handlers && lot::take_pending(me)) look_soon();
       return Blocked::done;
+    }
+    if (end == lot::WaitEnd::deadlock) {
+      if (!tell_deadlock(state, me)) return Blocked::raised;
+      continue;
     }
     if (end == lot::WaitEnd::timed_out) {
       if (wait.until == until) return Blocked::timed_out;
@@ -110,20 +119,19 @@ Blocked block(const ModuleState& state, std::int64_t patience, Handlers handlers
     PyErr_NoMemory();
     return Blocked::raised;
   }
-  // The module may have gone already, at the very end.
-  Interrupts* const all = state.interrupts;
-  if (handlers == Handlers::wait || !all)
-    return wait_for(all, *me, Beside::nothing, waited_for, wait, park);
+  if (handlers == Handlers::wait || !state.interrupts)
+    return wait_for(state, *me, Beside::nothing, waited_for, wait, park);
+  wait.tells_deadlock = deadlocks_are_told(state);
   if (!runs_handlers_here()) {
     wait.wake_for = lot::WakeFor::interrupts;
-    return wait_for(all, *me, Beside::interrupts, waited_for, wait, park);
+    return wait_for(state, *me, Beside::interrupts, waited_for, wait, park);
   }
   wait.wake_for = lot::WakeFor::interrupts_and_signals;
   // A handler that runs in this wait may wait as well: what it finds here it leaves here.
   const Beside beside = interrupts_are_prompt() ? Beside::handlers : Beside::stock_handlers;
   lot::ThreadRecord* const outer = begin_wait(*me);
   const MainWait outer_for = set_main_wait({waited_for.what, running_frame()});
-  const Blocked end = wait_for(all, *me, beside, waited_for, wait, park);
+  const Blocked end = wait_for(state, *me, beside, waited_for, wait, park);
   set_main_wait(outer_for);
   end_wait(outer);
   return end;

@@ -25,6 +25,9 @@ def start():
         import underthread._install
 
         underthread._install.install_at_start()
+        import underthread._deadlock
+
+        underthread._deadlock.set_up("report")
     except Exception as error:
         if sys.stderr is not None:
             sys.stderr.write(

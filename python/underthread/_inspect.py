@@ -1,0 +1,185 @@
+"""What threads wait for and who holds it, as text and as objects.
+
+Part of it runs in a thread that is about to wait, for a report of a deadlock: nothing is imported there that a
+program may be importing at that moment, and nothing takes a lock of the program's.
+"""
+
+import os
+import sys
+
+# The order of what the extension's tuples hold: python/src/inspect/seen_objects.h.
+_IDENT, _NATIVE_ID, _NAME, _IS_MAIN, _HOLDS, _WAIT = range(6)
+_KIND, _ADDRESS, _LOCK_NAME, _LASTED, _LEFT, _INTERRUPTIBLE, _BLOCKER, _ONLY_IT = range(8)
+
+
+def python_thread(ident):
+    """The Thread object of an ident; None: there is none."""
+    threading = sys.modules.get("threading")
+    active = getattr(threading, "_active", None)
+    return active.get(ident) if isinstance(active, dict) else None
+
+
+def thread_name(thread):
+    """What a thread is called in a sentence."""
+    named = python_thread(thread[_IDENT])
+    name = getattr(named, "_name", None) or thread[_NAME]
+    if name:
+        return str(name)
+    return "main thread" if thread[_IS_MAIN] else "thread {}".format(thread[_NATIVE_ID])
+
+
+def thread_text(thread):
+    return "{} (ident {}, native id {})".format(thread_name(thread), thread[_IDENT], thread[_NATIVE_ID])
+
+
+def lock_text(kind, address, name):
+    return "{} {!r}".format(kind, name) if name else "{} at {:#x}".format(kind, address)
+
+
+def time_text(seconds):
+    for unit, size in ("s", 1), ("ms", 1e-3), ("us", 1e-6):
+        if seconds >= size or unit == "us":
+            return "{:.{}f} {}".format(seconds / size, 1 if seconds / size < 10 else 0, unit)
+
+
+def wait_text(thread, names):
+    """What a thread does, after its name. ``names``: of other threads, by ident."""
+    wait = thread[_WAIT]
+    if wait is None:
+        return "runs, or waits for something else"
+    lasted, blocker = time_text(wait[_LASTED]), wait[_BLOCKER]
+    holder = "a thread that has ended" if blocker == 0 else names.get(blocker, "thread (ident {})".format(blocker))
+    if wait[_ADDRESS]:
+        text = "has waited {} for {}".format(lasted, lock_text(wait[_KIND], wait[_ADDRESS], wait[_LOCK_NAME]))
+        if blocker is not None:
+            text += ", which it holds itself" if blocker == thread[_IDENT] else ", held by {}".format(holder)
+            if not wait[_ONLY_IT]:
+                text += " (any thread may release it)"
+    elif wait[_KIND] == "join" and blocker is not None:
+        text = "has waited {} for {} to end".format(lasted, holder)
+    elif wait[_KIND] == "sleep":
+        text = "has slept for {}".format(lasted)
+    else:
+        text = "has waited {}".format(lasted)
+    if wait[_LEFT] is not None:
+        text += ", for at most {} more".format(time_text(wait[_LEFT]))
+    return text
+
+
+# Files whose frames are only on the way to what waits: those of the package, and of threading.
+_OWN = os.path.dirname(os.path.abspath(__file__)) + os.sep
+
+
+def _is_on_the_way(filename):
+    threading = sys.modules.get("threading")
+    return filename.startswith(_OWN) or filename == getattr(threading, "__file__", None)
+
+
+def frames(frame):
+    """(file, line, function) of a stack, the innermost first, without what is ours there."""
+    found = []
+    while frame is not None:
+        code = frame.f_code
+        if not code.co_filename.startswith(_OWN):
+            found.append((code.co_filename, frame.f_lineno, code.co_name))
+        frame = frame.f_back
+    return found
+
+
+def source_line(filename, number):
+    """That line of a file, without blanks around it; "": it cannot be read."""
+    # linecache may be just being imported, and takes no part of a file.
+    try:
+        with open(filename, "rb") as file:
+            for current, line in enumerate(file, 1):
+                if current == number:
+                    return line.decode("utf-8", "replace").strip()
+    except Exception:
+        pass  # whatever is gone, the file or open() itself
+    return ""
+
+
+def frame_text(filename, number, function):
+    line = source_line(filename, number)
+    return "{}:{} in {}{}".format(filename, number, function, ": " + line if line else "")
+
+
+def place_text(frame):
+    """Where a stack waits: its innermost frame that is the program's."""
+    all_frames = frames(frame)
+    for place in all_frames:
+        if not _is_on_the_way(place[0]):
+            return frame_text(*place)
+    return frame_text(*all_frames[0]) if all_frames else ""
+
+
+def deadlock_text(kind, is_orphaned, threads):
+    names = {thread[_IDENT]: thread_name(thread) for thread in threads}
+    what = "possible deadlock" if kind == "possible" else "deadlock"
+    if is_orphaned:
+        head = "a thread waits for one that is no more"
+    elif len(threads) == 1:
+        head = "a thread waits for itself"
+    else:
+        head = "{} threads wait for each other".format(len(threads))
+        if kind == "timed":
+            head += ", one of them for a limited time"
+    lines = ["{}: {}".format(what, head)]
+    stacks = sys._current_frames()
+    for thread in threads:
+        lines.append("  {} {}".format(thread_text(thread), wait_text(thread, names)))
+        place = place_text(stacks.get(thread[_IDENT]))
+        if place:
+            lines.append("    at {}".format(place))
+    return "\n".join(lines)
+
+
+def dump_text(threads, locks):
+    """All of it, what matters most first; ends with a newline."""
+    names = {thread[_IDENT]: thread_name(thread) for thread in threads}
+    waiting = [thread for thread in threads if thread[_WAIT]]
+    lines = ["{} thread{}: {} in waits of underthread, {} elsewhere".format(
+        len(threads), "" if len(threads) == 1 else "s", len(waiting), len(threads) - len(waiting))]
+    if locks and locks[0][6]:
+        kind, address, name, _, holder, _, count, held = locks[0]
+        line = "most waited for: {}, by {} thread{}".format(
+            lock_text(kind, address, name), count, "" if count == 1 else "s")
+        if holder in names:
+            line += "; {} has held it for {} or more".format(names[holder], time_text(held))
+        lines.append(line)
+    holders = {thread[_WAIT][_BLOCKER] for thread in waiting}
+    stacks = sys._current_frames()
+
+    def interest(thread):
+        # Who holds what others wait for, then who has waited longest, then the rest.
+        wait = thread[_WAIT]
+        return (thread[_IDENT] not in holders, wait is None, -wait[_LASTED] if wait else 0)
+
+    for thread in sorted(threads, key=interest):
+        lines += ["", "{} {}".format(thread_text(thread), wait_text(thread, names))]
+        if thread[_HOLDS]:
+            lines.append("  it holds interrupts off")
+        lines += ["  at {}".format(frame_text(*frame)) for frame in frames(stacks.get(thread[_IDENT]))]
+    free = [lock for lock in locks if not lock[6]]
+    if free:
+        lines.append("")
+    for kind, address, name, is_held, holder, _, _, _ in free:
+        state = "held by {}".format(names.get(holder, "a thread that has ended")) if is_held else "free"
+        lines.append("{}: {}".format(lock_text(kind, address, name), state))
+    return "\n".join(lines) + "\n"
+
+
+def write(text, file=None):
+    """To where errors go: past the file object where that has a descriptor, since its lock may be what is
+    waited for."""
+    file = sys.stderr if file is None else file
+    if file is None:
+        return
+    try:
+        descriptor = file.fileno()
+    except (AttributeError, OSError, ValueError):
+        file.write(text)
+        return
+    data = text.encode("utf-8", "backslashreplace")
+    while data:
+        data = data[os.write(descriptor, data):]
