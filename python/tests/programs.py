@@ -69,9 +69,10 @@ class Program:
             **options,
         )
 
-    def start(self, on, *arguments):
+    def start(self, on, *arguments, **options):
         return subprocess.Popen(
             [*on, *(arguments or [self.name])],
+            **options,
             cwd=self.directory,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -4,10 +4,10 @@ import os
 import re
 import unittest
 
-from programs import MAY_FORK, OURS, Program, run
+from programs import MAY_FORK, OURS, PATIENCE, Program, run
 
 TWO = """\
-import sys, threading, underthread
+import sys, threading, time, underthread
 a, b = threading.Lock(), threading.Lock()
 underthread.name(a, "accounts")
 underthread.name(b, "orders")
@@ -22,7 +22,12 @@ def transfer(first, second):
 threads = [threading.Thread(target=transfer, args=args, name=name, daemon=True)
            for name, args in (("one", (a, b)), ("two", (b, a)))]
 for thread in threads: thread.start()
-for thread in threads: thread.join(0.5 if "raise" not in sys.argv else None)
+if "end" in sys.argv:
+    for thread in threads: thread.join()
+else:
+    names = lambda: {one.wait.lock_name for one in underthread.snapshot().threads if one.wait}
+    while names() != {"accounts", "orders"}: time.sleep(0.001)
+sys.stdin.read()
 print("over")
 """
 
@@ -45,12 +50,21 @@ SETUP = """
     underthread.on_deadlock(tell)
     def waits(thread):
         return any(one.ident == thread.ident and one.wait for one in underthread.snapshot().threads)
-    def started(target, **options):
-        thread = threading.Thread(target=target, daemon=True, **options)
+    # In the kernel: what it looks at before it sleeps it has looked at.
+    def is_asleep(thread):
+        with open(f"/proc/self/task/{thread.native_id}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] == "S"
+    def until(state):
+        while not state(): time.sleep(0.001)
+    def started(target):
+        thread = threading.Thread(target=target, daemon=True)
         thread.start()
-        while not waits(thread): time.sleep(0.001)
+        until(lambda: waits(thread) and is_asleep(thread))
         return thread
     a, b = threading.Lock(), threading.Lock()
+    def take_b_then_a():
+        with b:
+            with a: pass
     """
 
 
@@ -64,20 +78,22 @@ class Modes(unittest.TestCase):
         return self.program.run([*OURS, *options], "program.py", argument, env={**WITHOUT, **environment})
 
     def test_the_launcher_reports_it_once_and_the_threads_go_on_waiting(self):
-        for ended in self.run_with(), self.run_with("--deadlock", "report"), self.run_with("--deadlock=report"):
-            self.assertEqual((ended.returncode, ended.stdout), (0, "over\n"))
-            self.assertRegex(ended.stderr, REPORT)
-            self.assertEqual(ended.stderr.count("underthread:"), 1)
+        for options in [], ["--deadlock", "report"], ["--deadlock=report"]:
+            with self.program.start([*OURS, *options], "program.py", env=WITHOUT) as process:
+                report = "".join(process.stderr.readline() for _ in range(5))
+                out, rest = process.communicate(timeout=PATIENCE)
+            self.assertRegex(report, REPORT)
+            self.assertEqual((process.returncode, out, rest), (0, "over\n", ""))
 
     def test_it_is_raised_in_the_one_that_would_close_it_which_keeps_what_it_holds(self):
-        for ended in self.run_with("--deadlock=raise", argument="raise"), self.run_with(
-            argument="raise", UNDERTHREAD_DEADLOCK="raise"
+        for ended in self.run_with("--deadlock=raise", argument="end"), self.run_with(
+            argument="end", UNDERTHREAD_DEADLOCK="raise"
         ):
             self.assertEqual((ended.returncode, ended.stderr), (0, ""))
             self.assertEqual(ended.stdout, "True True deadlock: 2 threads wait for each other\nover\n")
 
     def test_the_process_ends_with_status_70(self):
-        ended = self.run_with("--deadlock=exit")
+        ended = self.run_with("--deadlock=exit", argument="end")
         self.assertEqual((ended.returncode, ended.stdout), (70, ""))
         self.assertRegex(ended.stderr, REPORT)
 
@@ -100,7 +116,7 @@ class Modes(unittest.TestCase):
         )
 
     def test_a_process_that_the_program_starts_does_the_same(self):
-        self.program.write("parent.py", "import subprocess, sys\nsubprocess.run([sys.executable, 'program.py', 'raise'])\n")
+        self.program.write("parent.py", "import subprocess, sys\nsubprocess.run([sys.executable, 'program.py', 'end'])\n")
         ended = self.program.run([*OURS, "--deadlock=raise"], "parent.py", env=WITHOUT)
         self.assertEqual(ended.stdout, "True True deadlock: 2 threads wait for each other\nover\n")
 
@@ -180,11 +196,8 @@ class Deadlock(unittest.TestCase):
     def test_what_ends_by_itself_is_told_and_never_raised(self):
         self.assert_prints(
             """
-    def work():
-        with b:
-            with a: pass
     with a:
-        thread = started(work)
+        thread = started(take_b_then_a)
         for _ in range(3): print(b.acquire(timeout=0.02))
         try:
             with underthread.time_limit(0.02): b.acquire()
@@ -219,12 +232,8 @@ class Deadlock(unittest.TestCase):
         # A main thread that waits begins with 10 ms, after which it sees to its signals.
         self.assert_prints(
             """
-    def work():
-        with b:
-            with a: pass
     with a:
-        thread = started(work)
-        time.sleep(0.05)
+        thread = started(take_b_then_a)
         try: b.acquire()
         except underthread.DeadlockError: print("raised")
     thread.join()
@@ -238,9 +247,9 @@ class Deadlock(unittest.TestCase):
         self.assert_prints(
             """
     def work():
-        with a: time.sleep(3600)
+        with a: threading.Event().wait()
     thread = threading.Thread(target=work, daemon=True); thread.start()
-    while not a.locked(): time.sleep(0.001)
+    until(a.locked)
     sys.stdout.flush()
     if os.fork() == 0:
         try:
