@@ -6,8 +6,8 @@
 // wait goes on. A lock that nobody else wants costs nothing for it.
 //
 //     underthread: deadlock: 2 threads wait for each other
-//       worker 1 (ident 139…, native id 4711) waits for lock 'accounts', which worker 2 holds
-//       worker 2 (ident 139…, native id 4712) waits for lock 'orders', which worker 1 holds
+//       one (ident 139…, native id 4711) has waited 6.6 us for lock 'accounts', held by two
+//       two (ident 139…, native id 4712) has waited 1.2 s for lock 'orders', held by one
 #pragma once
 
 #include <underthread/errors.h>

@@ -34,8 +34,8 @@ struct Wait {
   std::int64_t until = never;  ///< deadline, ns of the monotonic clock; in the past: do not sleep
   WakeFor wake_for = WakeFor::nothing;
   std::int64_t since = 0;  ///< when the waiting began, same clock; 0: it has not. Set by the lot.
-  std::int64_t over =
-      0;  ///< where its caller only looks around at `until`: when it is over; else 0
+  /// Where its caller only looks around at `until`: when the wait is over. 0: at `until`.
+  std::int64_t over = 0;
   /// The caller wants to hear that the wait closes a deadlock. It hears that once, and the lot
   /// notes it in `told_deadlock`: who waits again then, waits.
   bool tells_deadlock = false;
