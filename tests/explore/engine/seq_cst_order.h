@@ -4,7 +4,7 @@
 #pragma once
 
 #include <array>
-#include <bitset>
+#include <cstddef>
 #include <cstdint>
 
 #include "engine/vector_clock.h"
@@ -15,7 +15,9 @@ class SeqCstOrder {
  public:
   static constexpr int limit = 512;
 
-  void begin_run() noexcept { count_ = 0; }
+  SeqCstOrder();
+
+  void begin_run() noexcept { count_ = ordered_ = node_count_ = fence_count_ = 0; }
 
   /// An atomic operation or a fence, as it is about to take effect.
   struct Event {
@@ -37,22 +39,37 @@ class SeqCstOrder {
   int add(const Event& event) noexcept;
 
  private:
-  using Set = std::bitset<limit>;
+  // The graph's nodes are the events that are sequentially consistent, numbered for themselves.
+  static constexpr int bits = 64;
+  struct Set {
+    std::array<std::uint64_t, limit / bits> of;
+  };
 
-  bool happens_before(const Event& first, const Event& second) const noexcept {
+  const Event& at(int number) const noexcept { return events_[number]; }
+  static bool happens_before(const Event& first, const Event& second) noexcept {
     return second.after.knows(first.thread, first.epoch);
   }
-  void edges(const Event& event, int number) noexcept;
-  void edge(int before, int after) noexcept {
-    after_[static_cast<std::size_t>(before)].set(static_cast<std::size_t>(after));
-  }
-  void around(const Event& first, int first_number, const Event& second,
-              int second_number) noexcept;
-  bool has_circle(int through) const noexcept;
+  // Most runs ask nothing once their stale reads are spent: events wait here until one does.
+  void catch_up() noexcept;
+  // The event that comes next in the graph, and what it must come before and after.
+  void enter(int number) noexcept;
+  void edges(int number) noexcept;
+  void around(int first, int second) noexcept;
+  void edge(int before, int after) noexcept;
+  int words() const noexcept { return node_count_ / bits + 1; }
+  bool has_circle() const noexcept;
 
-  std::array<Event, limit> events_;
-  std::array<Set, limit> after_;
+  Event* events_;
+  std::array<std::int16_t, limit> node_of_;  // by event; -1: it is none
+  std::array<std::int16_t, limit> nodes_;    // by node, its event
+  std::array<std::int16_t, limit> fences_;   // sequentially consistent ones: events
+  Set* after_;                               // by node
+  Set* saved_;
   int count_ = 0;
+  int ordered_ = 0;  // so many are in the graph
+  int node_count_ = 0;
+  int fence_count_ = 0;
+  bool grew_ = false;  // an edge has come
 };
 
 }  // namespace explore
