@@ -1,6 +1,7 @@
 #include <underthread/lock_name.h>
 
 #include <atomic>
+#include <cstddef>
 #include <utility>
 
 #include "current_thread.h"
@@ -17,7 +18,9 @@ class LockName::Entry : public lot::TreapNode {
   Entry(const void* lock, bool is_rlock, std::string name)
       : lock_(reinterpret_cast<std::uintptr_t>(lock)),
         is_rlock_(is_rlock),
-        name_(std::make_shared<const std::string>(std::move(name))) {
+        name_(std::make_shared<const std::string>(std::move(name))),
+        text_(name_->data()),
+        size_(name_->size()) {
     // Forks must be watched before the mutex that they take is used.
     current_thread();
     const lot::Locked locked(lot::settings);
@@ -86,6 +89,16 @@ class LockName::Entry : public lot::TreapNode {
 
   static lot::Treap<Entry> names;
 
+  static constexpr NamesLayout layout() noexcept {
+// Compilers know where members are also where the standard does not promise it.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Winvalid-offsetof"
+    static_assert(sizeof names == sizeof(void*), "a treap is a pointer to its root");
+    return {&names, offsetof(Entry, lock_), offsetof(Entry, is_rlock_), offsetof(Entry, text_),
+            offsetof(Entry, size_)};
+#pragma GCC diagnostic pop
+  }
+
  private:
   // relaxed: who unnames a lock has named it, or was told that somebody has.
   static std::atomic<std::size_t> owned_;
@@ -94,11 +107,15 @@ class LockName::Entry : public lot::TreapNode {
   std::uintptr_t lock_;
   bool is_rlock_;
   std::shared_ptr<const std::string> name_;
+  // Of `name_`, for NamesLayout: every standard library has strings of its own.
+  const char* text_;
+  std::uintptr_t size_;
   Entry* older_ = nullptr;
 };
 
 constinit lot::Treap<LockName::Entry> LockName::Entry::names;
 constinit std::atomic<std::size_t> LockName::Entry::owned_{0};
+constinit const NamesLayout names_layout = LockName::Entry::layout();
 
 LockName::LockName(const Lock& lock, std::string name)
     : entry_(std::make_unique<Entry>(&lock, false, std::move(name))) {}

@@ -4,8 +4,14 @@
 #include <array>
 #include <cstdio>
 
+#include "post_mortem.h"
+
 namespace underthread {
 namespace {
+
+// A linker takes from a static library only what something refers to. This file it always takes
+// where threads can wait: a deadlock may have to be told.
+[[gnu::used]] constinit const PostMortem* const described = &post_mortem;
 
 std::string hex(const void* address) {
   std::array<char, 32> text{};

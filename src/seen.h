@@ -50,4 +50,14 @@ struct NamedLock {
 };
 std::vector<NamedLock> named_locks();
 
+/// Where the names are, for whoever reads this memory without our code: post_mortem.h.
+struct NamesLayout {
+  const void* root;     ///< a pointer to a treap's root; each of its nodes is a lock's newest name
+  std::uintptr_t lock;  ///< offset in it: the lock's address
+  std::uintptr_t is_rlock;  ///< a byte
+  std::uintptr_t text;      ///< a pointer to bytes
+  std::uintptr_t size;      ///< how many, as wide as a pointer
+};
+extern const NamesLayout names_layout;
+
 }  // namespace underthread

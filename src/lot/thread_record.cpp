@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
 #include <new>
 #include <utility>
@@ -370,6 +371,13 @@ std::size_t live_count() noexcept {
   Locked locked(registry.mutex);
   return registry.live;
 }
+
+#pragma GCC diagnostic push
+// Compilers know where members are also where the standard does not promise it.
+#pragma GCC diagnostic ignored "-Winvalid-offsetof"
+constinit const RecordsLayout records_layout{&chunks, chunks.size(), Chunk::size,
+                                             offsetof(Chunk, records)};
+#pragma GCC diagnostic pop
 
 void set_name(ThreadRecord& record, const std::string& name) noexcept {
   std::array<char, sizeof(record.name)> bytes{};

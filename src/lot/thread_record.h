@@ -225,6 +225,15 @@ ThreadRecord* send_to_holder(std::uint32_t holder, Letter& letter) noexcept;
 /// finds it whole.
 extern constinit std::atomic<ThreadRecord*> main_thread;
 
+/// Where the records are, for whoever reads this memory without our code: src/post_mortem.h.
+struct RecordsLayout {
+  const void* chunks;    ///< pointers to chunks of records, as many as are not null
+  std::uintptr_t limit;  ///< but at most so many
+  std::uintptr_t size;   ///< of a chunk, in records
+  std::uintptr_t first;  ///< offset of a chunk's first record
+};
+extern const RecordsLayout records_layout;
+
 /// In the child of a fork: this thread is the only one, and main. All others' records are free, in
 /// a new generation. See fork.h.
 void keep_only(ThreadRecord* me) noexcept;
