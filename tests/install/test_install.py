@@ -76,6 +76,10 @@ class Consumers:
         run(CXX, "-std=c++20", self.folder / "projects" / "main.cpp", "-o", program, *flags)
         self.assertEqual(run(program, env=env), "released\n")
 
+    def test_the_script_for_gdb_is_installed(self):
+        script = self.prefix / "share" / "underthread" / "underthread-gdb.py"
+        self.assertEqual(script.read_text(), (SOURCE / "gdb" / "underthread-gdb.py").read_text())
+
     def test_a_program_under_thread_sanitizer_sees_no_false_race(self):
         flags = ["-std=c++20", "-g", "-O1", "-fsanitize=thread"]
         empty = self.folder / "empty.cpp"
