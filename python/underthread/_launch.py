@@ -17,6 +17,7 @@ from underthread import _deadlock, _inherit, _install
 _USAGE = """\
 usage: {0} [--no-children] [--deadlock MODE] [OPTION ...] [-m MODULE | -c COMMAND | FILE | -] [ARGUMENT ...]
        {0} --site on|off|status [--user]
+       {0} --gdb-script
 
 Runs a Python program with `_thread` replaced by underthread's threads and locks, and so the Python
 processes that it starts, unless they ignore their environment (-E, -I) or have no site (-S).
@@ -37,6 +38,8 @@ processes that it starts, unless they ignore their environment (-E, -I) or have 
                  its site-packages; with --user into yours
   --site off     no longer: removes it
   --site status  say which it is; the exit status is 0 if it is on and 1 if not
+  --gdb-script   print where the script for gdb is that shows who waits for what, in a core file or a process:
+                 gdb -x SCRIPT PYTHON CORE, then `underthread locks`
   --version      print the versions of underthread and Python
   --help         print this
 
@@ -60,6 +63,8 @@ def main():
             _set_deadlock(word.partition("=")[2] or _value("--deadlock", words))
         elif word == "--site":
             _site(words)
+        elif word == "--gdb-script":
+            _gdb_script()
         elif word == "--help":
             _help()
         elif word == "--version":
@@ -129,6 +134,11 @@ def _help():
 
 def _version():
     print(f"underthread {underthread.__version__} (Python {sys.version.split()[0]})")
+    sys.exit(0)
+
+
+def _gdb_script():
+    print(os.path.join(os.path.dirname(os.path.abspath(__file__)), "_gdb", "underthread-gdb.py"))
     sys.exit(0)
 
 

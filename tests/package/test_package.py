@@ -80,6 +80,8 @@ class Package(unittest.TestCase):
                 self.assertTrue(origin.startswith(f"{prefix}/lib"), origin)
                 self.assertEqual(version, VERSION)
         self.assertIn("Version: " + VERSION, run(python, "-m", "pip", "show", "underthread"))
+        script = pathlib.Path(run(python, "-m", "underthread", "--gdb-script").strip())
+        self.assertEqual(script.read_text(), (ROOT / "gdb" / "underthread-gdb.py").read_text())
         launcher = python.parent / "underthread-python"
         if launcher.exists():
             # It is of this environment, and needs nothing of the folder that it was built in.
@@ -104,7 +106,8 @@ class Package(unittest.TestCase):
         others = {name for name in names if not name.startswith(information)}
         # It is there for an interpreter that has a library to link with.
         others.discard(f"underthread-{VERSION}.data/scripts/underthread-python")
-        self.assertEqual(others, modules | {"underthread/_core" + sysconfig.get_config_var("EXT_SUFFIX")})
+        extension = "underthread/_core" + sysconfig.get_config_var("EXT_SUFFIX")
+        self.assertEqual(others, modules | {extension, "underthread/_gdb/underthread-gdb.py"})
         self.assertLessEqual({information + name for name in ("METADATA", "entry_points.txt", "licenses/LICENSE")},
                              names)
 
