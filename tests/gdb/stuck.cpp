@@ -1,5 +1,6 @@
 // A program that is stuck in each way that a post-mortem shows. It prints what the library says of
-// it, deadlocks and a snapshot, and stays so until its standard input ends.
+// it, deadlocks and a snapshot, the same of a child that it forks, and stays so until its standard
+// input ends.
 //
 //     stuck [MODULE]    MODULE: a library with an underthread of its own, with a thread that waits
 #include <underthread/underthread.h>
@@ -7,8 +8,11 @@
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
+#include <iterator>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -16,6 +20,7 @@
 
 #include <dlfcn.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 
 using namespace underthread;
 using namespace std::chrono_literals;
@@ -38,6 +43,16 @@ Thread& started(const char* name, F function) {
   return *new Thread({.name = name, .at_scope_end = AtScopeEnd::detach}, std::move(function));
 }
 
+/// Looks like the library's table to whoever does not ask for its address, and comes before it.
+struct Decoy {
+  std::array<char, 24> magic;
+  std::array<unsigned, 4> numbers;
+  const Decoy* self;
+};
+extern const std::array<Decoy, 2> decoys;
+[[gnu::used, gnu::retain]] constinit const std::array<Decoy, 2> decoys{
+    {{{"underthread post-mortem"}, {1, sizeof(void*), 0, 0}, &decoys[1]}, {}}};
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -48,9 +63,9 @@ int main(int argc, char** argv) {
   std::puts("deadlocks:");
 
   // Threads wait for them to the end.
+  auto& left = *new std::array<Lock, 2>;
   auto& accounts = *new Lock;
   auto& orders = *new RLock;
-  auto& left = *new std::array<Lock, 2>;
   auto& taken_twice = *new Lock;
   auto& left_behind = *new Lock;
   auto& of_main = *new Lock;
@@ -69,6 +84,19 @@ int main(int argc, char** argv) {
   of_main.acquire();
   unwanted.lock();
 
+  // `one` is to have the record of one that has ended, which comes before that of `early`.
+  std::atomic<bool> may_end{false};
+  Thread& ender = started("ender", [&] {
+    left_behind.lock();
+    while (!may_end) std::this_thread::sleep_for(1ms);
+  });
+  std::atomic<bool> is_late{false};
+  started("early", [&] {
+    while (!is_late) std::this_thread::sleep_for(1ms);
+    accounts.lock();
+  });
+  may_end = true;
+  ender.join();
   // Each holds what the other wants, by guards.
   std::atomic<int> holders{0};
   const auto meet = [&](int all) {
@@ -99,10 +127,6 @@ int main(int argc, char** argv) {
     taken_twice.lock();
   });
   await_waiting(5);
-  {
-    Thread& ender = started("ender", [&] { left_behind.lock(); });
-    ender.join();
-  }
   started("orphan", [&] { left_behind.lock(); });
   started("joiner", [&] { one.join(); });
   started("timed", [&] {
@@ -110,9 +134,11 @@ int main(int argc, char** argv) {
     (void)of_main.acquire(1h);
   });
   started("patient", [&] { accounts.acquire(); });
-  await_waiting(9);
-  started("last", [] { sleep_for(1h); });
+  // It comes before the threads of the cycle that it waits for, and is none of them.
+  is_late = true;
   await_waiting(10);
+  started("last", [] { sleep_for(1h); });
+  await_waiting(11);
   // So that threads' waits are of different lengths, whoever measures.
   std::this_thread::sleep_for(20ms);
 
@@ -124,8 +150,22 @@ int main(int argc, char** argv) {
     }
     reinterpret_cast<void (*)()>(dlsym(module, "get_stuck"))();
   }
-  std::printf("snapshot:\n%sstuck\n", snapshot().text().c_str());
+  // What the script looks for is in memory once more than the library is.
+  std::ifstream program(argv[0], std::ios::binary);
+  auto& copy = *new std::string(std::istreambuf_iterator<char>(program), {});
+
+  std::printf("snapshot:\n%s", snapshot().text().c_str());
   std::fflush(stdout);
+  // In a child nobody waits, and those that hold locks are not there.
+  const pid_t child = fork();
+  if (child == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY);
+    std::printf("child:\n%s%d of %zu bytes\nstuck\n", snapshot().text().c_str(), getpid(),
+                copy.size());
+    std::fflush(stdout);
+    for (;;) pause();
+  }
   while (std::getchar() != EOF) {
   }
   // Nothing here would end.

@@ -9,6 +9,7 @@ import pathlib
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 import unittest
 
@@ -124,7 +125,7 @@ class Programs(Gdb):
         cls.program, cls.module = cls.folder / "stuck", cls.folder / "module.so"
         cls.stuck = Stuck(cls, [cls.program, cls.module], "stuck\n")
         cls.live, cls.core = cls.both(cls.stuck, cls.program)
-        cls.known = table(between(cls.stuck.text, "snapshot:", "stuck"))
+        cls.known = table(between(cls.stuck.text, "snapshot:", "child:"))
 
     def test_there_is_nothing_to_read_but_memory(self):
         for file in self.program, self.module:
@@ -142,6 +143,13 @@ class Programs(Gdb):
 
     def test_so_is_its_core(self):
         self.assertEqual(table(self.first_copy(self.core)), self.known)
+
+    def test_a_forks_child_has_one_thread_and_the_names(self):
+        *lines, pid = between(self.stuck.text, "child:", "stuck")
+        told = gdb(f"attach {pid.split()[0]}", "underthread locks")
+        self.assertEqual(table(self.first_copy(told)), lines)
+        self.assertTrue(lines[0].startswith("1 thread: 0 in waits"), lines)
+        self.assertIn("  lock 'accounts': held by a thread that has ended", lines)
 
     def test_the_summary_comes_first_and_has_five_lines_at_most(self):
         for text in self.live, self.core:
@@ -192,11 +200,11 @@ class Programs(Gdb):
 
     def test_another_layout_is_refused(self):
         data = self.program.read_bytes()
-        magic = b"underthread post-mortem\0"
-        self.assertEqual(data.count(magic), 1)
-        at = data.index(magic) + len(magic)
+        head = b"underthread post-mortem\0" + (1).to_bytes(4, sys.byteorder)
+        # The program has a decoy besides.
+        self.assertEqual(data.count(head), 2)
         other = self.folder / "other-layout"
-        other.write_bytes(data[:at] + b"\x63" + data[at + 1 :])
+        other.write_bytes(data.replace(head, head[:-4] + (99).to_bytes(4, sys.byteorder)))
         other.chmod(0o755)
         told = Stuck(type(self), [other], "stuck\n").gdb("underthread locks")
         self.assertIn(
