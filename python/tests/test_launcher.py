@@ -275,6 +275,11 @@ class Itself(unittest.TestCase):
             self.assertEqual((ended.returncode, ended.stderr), (0, ""))
             self.assertRegex(ended.stdout, r"^underthread [0-9.]+ \(Python 3\.[0-9.]+[a-z0-9+]*\)\n$")
 
+    def test_where_gdbs_script_is(self):
+        path = self.run_with("--gdb-script").stdout.rstrip("\n")
+        with open(path) as script:
+            self.assertIn("underthread locks", script.read())
+
     def test_the_name_that_it_was_called_by_is_in_the_usage(self):
         for name in ("underthread", "python -m underthread"):
             with self.subTest(name):
