@@ -13,7 +13,7 @@ import collections
 import re
 import time
 
-import gdb
+import gdb  # type: ignore
 
 # As src/post_mortem.h has them.
 MAGIC = b"underthread post-mortem\0"
@@ -64,9 +64,10 @@ class Memory:
         while start < end:
             try:
                 found = self.inferior.search_memory(start, end - start, pattern)
-            except gdb.error:  # not in the core, and in no file
+            except (gdb.error, OverflowError):  # in neither the core nor a file; or the kernel's own page
                 return
-            if found is None:
+            # gdb has an address for memory that it could not read, too: any.
+            if found is None or not start <= found < end:
                 return
             yield found
             start = found + len(pattern)

@@ -198,6 +198,10 @@ class Programs(Gdb):
         self.assertIn("\ndeadlock: 2 threads wait for each other: one, two; and 3 others\n", told)
         self.assertIn("for lock 'of the module', held by the main thread", told)
 
+    def test_the_core_alone_has_it_where_the_program_is_another(self):
+        told = gdb("underthread locks", files=[shutil.which("cat"), self.folder / "core"])
+        self.assertIn("\ndeadlock: 2 threads wait for each other: one, two; and 3 others\n", told)
+
     def test_another_layout_is_refused(self):
         data = self.program.read_bytes()
         head = b"underthread post-mortem\0" + (1).to_bytes(4, sys.byteorder)
