@@ -87,6 +87,8 @@ class LockName::Entry : public lot::TreapNode {
     owned_.fetch_add(1, std::memory_order_relaxed);
   }
 
+  const std::string& name() const noexcept { return *name_; }
+
   static lot::Treap<Entry> names;
 
   static constexpr NamesLayout layout() noexcept {
@@ -125,6 +127,15 @@ LockName::LockName(const RLock& lock, std::string name)
 LockName::~LockName() = default;
 LockName::LockName(LockName&&) noexcept = default;
 LockName& LockName::operator=(LockName&&) noexcept = default;
+
+bool try_name_of_lock(const void* lock, TextBuffer& name) noexcept {
+  const lot::TriedLock locked(lot::settings);
+  if (!locked) return false;
+  const LockName::Entry* const newest =
+      LockName::Entry::names.find(reinterpret_cast<std::uintptr_t>(lock));
+  if (newest) name << newest->name();
+  return true;
+}
 
 std::string name_of_lock(const void* lock) {
   const std::shared_ptr<const std::string> name = LockName::Entry::name_of(lock);

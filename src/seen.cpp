@@ -1,8 +1,6 @@
 #include "seen.h"
 
 #include <algorithm>
-#include <array>
-#include <cstdio>
 
 #include "post_mortem.h"
 
@@ -13,79 +11,58 @@ namespace {
 // where threads can wait: a deadlock may have to be told.
 [[gnu::used]] constinit const PostMortem* const described = &post_mortem;
 
-std::string hex(const void* address) {
-  std::array<char, 32> text{};
-  std::snprintf(text.data(), text.size(), "%p", address);
-  return text.data();
-}
-
-std::string lock_text(const std::string& kind, const void* address, const std::string& name) {
-  return kind + (name.empty() ? " at " + hex(address) : " '" + name + "'");
-}
-
-std::string name_in(const Snapshot& all, Ident ident) {
-  const ThreadSeen* const thread = all.find(ident);
-  return thread ? short_name(*thread) : "thread (ident " + std::to_string(ident) + ")";
+ThreadWords words_of(const ThreadSeen& thread) {
+  return {thread.ident, thread.native_id, thread.name, thread.is_main, thread.holds_interrupts};
 }
 
 }  // namespace
 
-/// "3.2 s", "15 ms", "240 us".
-std::string text_of_time(std::chrono::nanoseconds time) {
-  struct Unit {
-    double ns;
-    const char* name;
-  };
-  constexpr std::array<Unit, 3> units{{{1e9, "s"}, {1e6, "ms"}, {1e3, "us"}}};
-  const auto ns = static_cast<double>(std::max<std::int64_t>(time.count(), 0));
-  const Unit* unit = units.begin();
-  while (unit + 1 != units.end() && ns < unit->ns) ++unit;
-  const double number = ns / unit->ns;
-  std::array<char, 32> text{};
-  std::snprintf(text.data(), text.size(), number < 10 ? "%.1f %s" : "%.0f %s", number, unit->name);
-  return text.data();
-}
-
 std::string text_of_count(std::size_t number, const char* one) {
-  return std::to_string(number) + " " + one + (number == 1 ? "" : "s");
+  TextBuffer text;
+  say_count(text, number, one);
+  return std::string(text.view());
 }
 
-std::string short_name(const ThreadSeen& thread) {
-  if (!thread.name.empty()) return thread.name;
-  if (thread.is_main) return "the main thread";
-  return "thread " + std::to_string(thread.native_id);
+std::string short_name_in(const Snapshot& all, Ident ident) {
+  if (ident == 0) return std::string(ended_thread);
+  TextBuffer text;
+  if (const ThreadSeen* const thread = all.find(ident))
+    say_short(text, words_of(*thread));
+  else
+    text << "thread (ident " << ident << ")";
+  return std::string(text.view());
 }
 
-std::string text_of_holder(bool is_held, Ident holder, const Snapshot& all) {
-  if (!is_held) return "free";
-  if (holder == 0) return "held by a thread that has ended";
-  return "held by " + name_in(all, holder);
+LockWords words_of(const LockSeen& lock) {
+  return {lock.kind, lock.address, lock.name};
 }
 
 std::string text_of_wait(const ThreadSeen& thread, const Snapshot& all) {
-  if (!thread.wait) return "runs, or waits for something else";
-  const WaitSeen& wait = *thread.wait;
-  std::string text;
-  if (wait.address) {
-    text = "has waited " + text_of_time(wait.lasted) + " for " +
-           lock_text(wait.kind, wait.address, wait.name);
-    const bool is_own = wait.blocker == thread.ident;
-    if (wait.has_blocker && is_own)
-      text += ", which it holds itself";
-    else if (wait.has_blocker)
-      text += ", " + text_of_holder(true, wait.blocker, all);
-    if (wait.has_blocker && !wait.only_it_can) text += " (any thread may release it)";
-  } else if (wait.kind == "join" && wait.has_blocker) {
-    text = "has waited " + text_of_time(wait.lasted) + " for " + name_in(all, wait.blocker) +
-           " to end";
-  } else if (wait.kind == "sleep") {
-    text = "has slept for " + text_of_time(wait.lasted);
+  TextBuffer text;
+  if (thread.wait) {
+    const WaitSeen& wait = *thread.wait;
+    const std::string blocker = short_name_in(all, wait.blocker);
+    const WaitWords words{
+        .lock = {wait.kind, wait.address, wait.name},
+        .lasted = wait.lasted.count(),
+        .is_timed = wait.left.has_value(),
+        .left = wait.left ? wait.left->count() : 0,
+        .has_blocker = wait.has_blocker,
+        .only_it_can = wait.only_it_can,
+        .blocker = blocker,
+        .blocker_is_itself = wait.blocker == thread.ident,
+    };
+    say_wait(text, words_of(thread), &words);
   } else {
-    text = "has waited " + text_of_time(wait.lasted);
+    say_wait(text, words_of(thread), nullptr);
   }
-  if (wait.left) text += ", for at most " + text_of_time(*wait.left) + " more";
-  if (thread.holds_interrupts) text += "; it holds interrupts off";
-  return text;
+  return std::string(text.view());
+}
+
+std::string text_of_deadlock(const DeadlockSeen& deadlock, const Snapshot& all) {
+  std::string text(deadlock_head(deadlock.kind));
+  for (const Ident thread : deadlock.threads) text += short_name_in(all, thread) + " -> ";
+  return text + short_name_in(all, deadlock.is_orphaned ? 0 : deadlock.threads.front());
 }
 
 WaitSeen seen_wait(const lot::WaitEdge& edge, std::int64_t now) {
@@ -119,14 +96,15 @@ ThreadSeen seen_thread(std::uint32_t holder) {
 }
 
 std::string ThreadSeen::text() const {
-  const std::string numbers =
-      "(ident " + std::to_string(ident) + ", native id " + std::to_string(native_id) + ")";
-  if (!name.empty()) return name + " " + numbers;
-  return (is_main ? "main thread " : "thread ") + numbers;
+  TextBuffer text;
+  say_thread(text, words_of(*this));
+  return std::string(text.view());
 }
 
 std::string LockSeen::text() const {
-  return lock_text(kind, address, name);
+  TextBuffer text;
+  say_lock(text, words_of(*this));
+  return std::string(text.view());
 }
 
 }  // namespace underthread

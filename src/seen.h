@@ -11,6 +11,8 @@
 #include <vector>
 
 #include "lot/wait_graph.h"
+#include "sentences.h"
+#include "text_buffer.h"
 
 namespace underthread {
 
@@ -20,21 +22,24 @@ WaitSeen seen_wait(const lot::WaitEdge& edge, std::int64_t now);
 /// The thread that a lock word names, without its wait. One that has ended has no ident.
 ThreadSeen seen_thread(std::uint32_t holder);
 
-/// "3.2 s", "15 ms", "240 us"; "1 thread", "2 threads".
-std::string text_of_time(std::chrono::nanoseconds time);
+/// "1 thread", "2 threads".
 std::string text_of_count(std::size_t number, const char* one);
-/// What a thread is called in a sentence about another.
-std::string short_name(const ThreadSeen& thread);
-/// "free", "held by worker 1".
-std::string text_of_holder(bool is_held, Ident holder, const Snapshot& all);
+/// What a thread is called in a sentence about another; 0: one that has ended.
+std::string short_name_in(const Snapshot& all, Ident ident);
+LockWords words_of(const LockSeen& lock);
 /// "has waited 3.2 s for lock 'accounts', held by worker 1".
 std::string text_of_wait(const ThreadSeen& thread, const Snapshot& all);
+
+/// "deadlock: worker 1 -> worker 2 -> worker 1".
+std::string text_of_deadlock(const DeadlockSeen& deadlock, const Snapshot& all);
 
 /// A lock or an RLock that is there: its word, without `parked`.
 std::uint32_t holder_of(const void* lock) noexcept;
 
 /// Empty: the lock at that address has none.
 std::string name_of_lock(const void* lock);
+/// The same for signal handlers. False: the names cannot be read at this moment.
+bool try_name_of_lock(const void* lock, TextBuffer& name) noexcept;
 
 /// For a lock that is not a C++ program's own object: names it until `unname_lock`, instead of what
 /// it was called before.

@@ -30,6 +30,23 @@ std::vector<std::uint32_t> live_threads() {
   return threads;
 }
 
+/// The threads that a deadlock has, if the wait of `first` is part of one that is not among
+/// `found`.
+void find_deadlock_of(const lot::WaitEdge& first, std::vector<DeadlockSeen>& found) {
+  const Ident ident = lot::ident_of(first.waiter);
+  for (const DeadlockSeen& other : found)
+    if (std::find(other.threads.begin(), other.threads.end(), ident) != other.threads.end()) return;
+  DeadlockSeen deadlock;
+  const lot::Path path = lot::follow_twice(
+      first,
+      [&](const lot::WaitEdge& edge) { deadlock.threads.push_back(lot::ident_of(edge.waiter)); },
+      [](std::uint32_t holder, lot::WaitEdge& edge) { return lot::look_at(holder, edge); });
+  if (!lot::is_own_deadlock(path)) return;
+  deadlock.kind = name_of(path.deadlock);
+  deadlock.is_orphaned = path.end == lot::PathEnd::nobody;
+  found.push_back(std::move(deadlock));
+}
+
 }  // namespace
 
 Snapshot snapshot() {
@@ -55,6 +72,7 @@ Snapshot snapshot() {
     if (waits) {
       const std::int64_t now = os::now();
       thread.wait = seen_wait(edge, now);
+      find_deadlock_of(edge, all.deadlocks);
       if (edge.kind->is_lock) {
         LockSeen& lock = lock_at(edge.key, edge.kind->name, edge.blocker);
         lock.name = thread.wait->name;
@@ -84,22 +102,24 @@ std::string Snapshot::text() const {
   const auto waiting = std::count_if(threads.begin(), threads.end(), [](const ThreadSeen& thread) {
     return thread.wait.has_value();
   });
-  const std::size_t running = threads.size() - static_cast<std::size_t>(waiting);
-  std::string text = text_of_count(threads.size(), "thread") + ": " + std::to_string(waiting) +
-                     " in waits of underthread, " + std::to_string(running) + " elsewhere\n";
+  TextBuffer summary;
+  say_summary(summary, threads.size(), static_cast<std::size_t>(waiting));
+  summary << "\n";
   if (!locks.empty() && locks.front().waiting > 0) {
     const LockSeen& most = locks.front();
-    text += "most waited for: " + most.text() + ", by " + text_of_count(most.waiting, "thread");
-    if (const ThreadSeen* const holder = find(most.holder))
-      text +=
-          "; " + short_name(*holder) + " has held it for " + text_of_time(most.held) + " or more";
-    text += "\n";
+    say_most_waited_for(summary, words_of(most), most.waiting,
+                        find(most.holder) ? short_name_in(*this, most.holder) : "",
+                        most.held.count());
+    summary << "\n";
   }
+  std::string text(summary.view());
+  for (const DeadlockSeen& deadlock : deadlocks) text += text_of_deadlock(deadlock, *this) + "\n";
   for (const ThreadSeen& thread : threads)
     text += "  " + thread.text() + " " + text_of_wait(thread, *this) + "\n";
   for (const LockSeen& lock : locks)
     if (lock.waiting == 0)
-      text += "  " + lock.text() + ": " + text_of_holder(lock.is_held, lock.holder, *this) + "\n";
+      text += "  " + lock.text() + ": " +
+              (lock.is_held ? "held by " + short_name_in(*this, lock.holder) : "free") + "\n";
   return text;
 }
 

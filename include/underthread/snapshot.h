@@ -61,9 +61,17 @@ struct LockSeen {
   std::string text() const;
 };
 
+/// Threads that wait for each other, as deadlock.h has them, or one for a thread that is no more.
+struct DeadlockSeen {
+  std::string kind;  ///< "certain", "possible" or "timed"
+  bool is_orphaned = false;
+  std::vector<Ident> threads;  ///< each waits for the next, and the last for the first
+};
+
 struct Snapshot {
   std::vector<ThreadSeen> threads;  ///< the main thread first, then by native id
   std::vector<LockSeen> locks;      ///< most waited for first
+  std::vector<DeadlockSeen> deadlocks;
 
   const ThreadSeen* find(Ident ident) const noexcept;
 

@@ -3,6 +3,7 @@
 
 #include <underthread/deadline.h>
 #include <underthread/deadlock.h>
+#include <underthread/dump.h>
 #include <underthread/errors.h>
 #include <underthread/ident.h>
 #include <underthread/interrupt.h>

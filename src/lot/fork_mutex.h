@@ -16,6 +16,7 @@ class ForkMutex {
   void lock() noexcept {
     if (!forks_here()) mutex_.lock();
   }
+  bool try_lock() noexcept { return forks_here() || mutex_.try_lock(); }
   void unlock() noexcept {
     if (!forks_here()) mutex_.unlock();
   }

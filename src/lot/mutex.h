@@ -23,6 +23,15 @@ class Mutex {
       lock_slow();
   }
 
+  /// For signal handlers, which cannot wait for what they may have interrupted. False: somebody has
+  /// it.
+  bool try_lock() noexcept {
+    std::uint32_t word = unlocked;
+    // acquire: as lock.
+    return word_.compare_exchange_strong(word, locked, std::memory_order_acquire,
+                                         std::memory_order_relaxed);
+  }
+
   void unlock() noexcept {
     if (word_.exchange(unlocked, std::memory_order_release) == contended) wake();
   }
@@ -54,6 +63,24 @@ class Locked {
 
  private:
   AnyMutex& mutex_;
+};
+
+/// The mutex is held while this exists, if nobody had it.
+template <class AnyMutex>
+class TriedLock {
+ public:
+  explicit TriedLock(AnyMutex& mutex) noexcept : mutex_(mutex), holds_(mutex.try_lock()) {}
+  ~TriedLock() {
+    if (holds_) mutex_.unlock();
+  }
+  TriedLock(const TriedLock&) = delete;
+  TriedLock& operator=(const TriedLock&) = delete;
+
+  explicit operator bool() const noexcept { return holds_; }
+
+ private:
+  AnyMutex& mutex_;
+  const bool holds_;
 };
 
 }  // namespace underthread::lot

@@ -95,6 +95,13 @@ void edge_of(const Waiter& waiter, WaitEdge& edge) noexcept {
   edge.wake_for = waiter.wake_for;
 }
 
+/// Under the bucket. False: the thread does not stand in that queue.
+bool find_edge(const ThreadRecord& thread, const void* key, WaitEdge& edge) noexcept {
+  if (thread.waits_for.load(std::memory_order_relaxed) != key) return false;
+  edge_of(thread.waiter, edge);
+  return true;
+}
+
 }  // namespace
 
 std::size_t bucket_number(const void* key) noexcept {
@@ -230,10 +237,23 @@ WaitEdge last_wait(const ThreadRecord& me) noexcept {
 }
 
 bool look_at_waiter(const ThreadRecord& thread, const void* key, WaitEdge& edge) noexcept {
-  Locked locked(bucket_of(key).mutex);
-  if (thread.waits_for.load(std::memory_order_relaxed) != key) return false;
-  edge_of(thread.waiter, edge);
-  return true;
+  const Locked locked(bucket_of(key).mutex);
+  return find_edge(thread, key, edge);
+}
+
+Look try_look_at_waiter(const ThreadRecord& thread, const void* key, WaitEdge& edge) noexcept {
+  const TriedLock locked(bucket_of(key).mutex);
+  if (!locked) return Look::busy;
+  return find_edge(thread, key, edge) ? Look::waits : Look::runs;
+}
+
+std::size_t try_count_waiters(const void* key) noexcept {
+  Bucket& bucket = bucket_of(key);
+  const TriedLock locked(bucket.mutex);
+  std::size_t count = 0;
+  if (!locked) return 0;
+  for (const Waiter* each = bucket.firsts.find(number_of(key)); each; each = each->next) ++count;
+  return count;
 }
 
 void forget_waiters() noexcept {

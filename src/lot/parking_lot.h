@@ -75,6 +75,12 @@ std::size_t unpark_all(const void* key) noexcept;
 
 /// Looks at a thread's wait under the bucket of `key`. False: it does not wait for that.
 bool look_at_waiter(const ThreadRecord& thread, const void* key, WaitEdge& edge) noexcept;
+/// The same for signal handlers: does not wait for the bucket.
+Look try_look_at_waiter(const ThreadRecord& thread, const void* key, WaitEdge& edge) noexcept;
+
+/// How many stand in the queue of `key`; 0 also where the bucket is locked at this moment. For
+/// signal handlers.
+std::size_t try_count_waiters(const void* key) noexcept;
 
 /// Where a key's waiters are kept. Keys of one number share a mutex and delay each other, nothing
 /// else; tests want such keys.

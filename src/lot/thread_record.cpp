@@ -355,6 +355,16 @@ void for_each_thread(Callback<void(const ThreadRecord&)> seen) noexcept {
   }
 }
 
+void try_each_thread(Callback<void(std::uint32_t)> seen) noexcept {
+  for (std::uint32_t index = 0; index < index_limit; ++index) {
+    const ThreadRecord* const record = at(index);
+    // Chunks are filled from the front.
+    if (!record) return;
+    const std::uint32_t holder = record->live.load(std::memory_order_acquire);
+    if (holder != 0 && is_alive(holder)) seen(holder);
+  }
+}
+
 std::uintptr_t ident_of(std::uint32_t holder) noexcept {
   const ThreadRecord* record = record_of(holder);
   if (!record) return 0;
@@ -389,13 +399,17 @@ void set_name(ThreadRecord& record, const std::string& name) noexcept {
   }
 }
 
-std::string name_of(const ThreadRecord& record) {
-  std::array<char, sizeof(record.name) + 1> bytes{};
+NameBytes name_bytes(const ThreadRecord& record) noexcept {
+  NameBytes bytes{};
   for (std::size_t i = 0; i < record.name.size(); ++i) {
     const std::uint64_t word = record.name[i].load(std::memory_order_relaxed);
     std::memcpy(bytes.data() + i * sizeof word, &word, sizeof word);
   }
-  return bytes.data();
+  return bytes;
+}
+
+std::string name_of(const ThreadRecord& record) {
+  return name_bytes(record).data();
 }
 
 ThreadRecord* send(std::uintptr_t ident, Letter& letter) noexcept {

@@ -167,6 +167,10 @@ ThreadRecord* record_of(std::uint32_t holder) noexcept;
 /// Calls `seen` with the record of each thread that lives, under the registry's mutex.
 void for_each_thread(Callback<void(const ThreadRecord&)> seen) noexcept;
 
+/// Calls `seen` with each thread that lives, as a lock word names it, without a mutex: one that
+/// starts meanwhile may be missed. For signal handlers.
+void try_each_thread(Callback<void(std::uint32_t holder)> seen) noexcept;
+
 /// Calls `found` with the live record of that ident, under the registry's mutex, so the thread
 /// cannot end meanwhile; returns it (then without that promise), or null.
 ThreadRecord* find(std::uintptr_t ident, Callback<void(ThreadRecord&)> found) noexcept;
@@ -182,6 +186,9 @@ inline bool is_alive(std::uint32_t holder) noexcept {
 std::size_t live_count() noexcept;
 
 void set_name(ThreadRecord& record, const std::string& name) noexcept;
+/// Ends at a 0.
+using NameBytes = std::array<char, sizeof(ThreadRecord::name) + 1>;
+NameBytes name_bytes(const ThreadRecord& record) noexcept;
 std::string name_of(const ThreadRecord& record);
 
 // --- Interrupts

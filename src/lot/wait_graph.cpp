@@ -32,11 +32,26 @@ bool look_at(std::uint32_t holder, WaitEdge& edge) noexcept {
   return key && is_alive(holder) && look_at_waiter(*thread, key, edge) && edge.waiter == holder;
 }
 
+Look try_look_at(std::uint32_t holder, WaitEdge& edge) noexcept {
+  ThreadRecord* const thread = record_of(holder);
+  if (!thread) return Look::runs;
+  const void* const key = thread->waits_for.load(std::memory_order_seq_cst);
+  if (!key || !is_alive(holder)) return Look::runs;
+  const Look found = try_look_at_waiter(*thread, key, edge);
+  return found == Look::waits && edge.waiter != holder ? Look::runs : found;
+}
+
 void forget_tellers() noexcept {
   telling.forget();
 }
 
 Path follow(const WaitEdge& first, Callback<void(const WaitEdge&)> seen) noexcept {
+  return follow(first, seen,
+                [](std::uint32_t holder, WaitEdge& edge) { return look_at(holder, edge); });
+}
+
+Path follow(const WaitEdge& first, Callback<void(const WaitEdge&)> seen,
+            LookFunction look) noexcept {
   Path path;
   bool has_timed = false;
   bool has_bare = false;
@@ -66,7 +81,7 @@ Path follow(const WaitEdge& first, Callback<void(const WaitEdge&)> seen) noexcep
       passed = blocker;
       next_mark *= 2;
     }
-    if (!look_at(blocker, edge)) {
+    if (!look(blocker, edge)) {
       if (is_alive(blocker)) return path;
       path.end = PathEnd::nobody;
       // Any thread may release what an ended one left; but what was held by one that a fork has
@@ -79,13 +94,31 @@ Path follow(const WaitEdge& first, Callback<void(const WaitEdge&)> seen) noexcep
   }
 }
 
+Path follow_twice(const WaitEdge& first, Callback<void(const WaitEdge&)> seen,
+                  LookFunction look) noexcept {
+  const Path path = follow(first, seen, look);
+  if (path.end == PathEnd::open) return path;
+  WaitEdge still_first;
+  if (look(first.waiter, still_first)) {
+    const Path again = follow(
+        still_first, [](const WaitEdge&) {}, look);
+    if (again.digest == path.digest && again.end == path.end) return path;
+  }
+  return {};
+}
+
+bool is_own_deadlock(const Path& path) noexcept {
+  if (path.end == PathEnd::open || path.deadlock == Deadlock::none) return false;
+  // A semaphore's or condition's lock is acquired twice by one thread, and released by another.
+  return path.length > 1 ? path.end == PathEnd::cycle
+                         : path.end == PathEnd::nobody || path.deadlock == Deadlock::certain;
+}
+
 Deadlock closes_path(const WaitEdge& mine) noexcept {
   const auto ignored = [](const WaitEdge&) {};
   const Path path = follow(mine, ignored);
-  if (path.end == PathEnd::open || path.deadlock == Deadlock::none) return Deadlock::none;
-  // What is behind it is told by whoever stands there; and of many by the first.
-  if (path.end == PathEnd::nobody && (path.length > 1 || !mine.is_first)) return Deadlock::none;
-  if (path.end == PathEnd::cycle && path.length == 1 && path.deadlock != Deadlock::certain)
+  // Of many that wait for nobody the first tells it.
+  if (!is_own_deadlock(path) || (path.end == PathEnd::nobody && !mine.is_first))
     return Deadlock::none;
 
   // The second look; and how many of the waits have been told as part of one before.

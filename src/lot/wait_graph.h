@@ -55,6 +55,12 @@ WaitEdge last_wait(const ThreadRecord& me) noexcept;
 /// What the thread that a lock word names waits for. False: it does not wait, or is none.
 bool look_at(std::uint32_t holder, WaitEdge& edge) noexcept;
 
+/// What a look finds that does not wait for a bucket which is locked at that moment.
+enum class Look : std::uint8_t { runs, waits, busy };
+
+/// `look_at` for signal handlers: in one that interrupts a thread with the bucket it says `busy`.
+Look try_look_at(std::uint32_t holder, WaitEdge& edge) noexcept;
+
 /// Where the path that begins with a wait leads.
 enum class PathEnd : std::uint8_t {
   open,    ///< to a thread that runs, to nobody in particular, or into a cycle of others
@@ -77,8 +83,21 @@ struct Path {
   std::uint64_t digest = 0;  ///< of all that two looks must agree in
 };
 
+/// How a path's threads are looked at: as `look_at`.
+using LookFunction = Callback<bool(std::uint32_t holder, WaitEdge& edge)>;
+
 /// Follows the path of a wait, and calls `seen` for each edge, without any mutex held.
 Path follow(const WaitEdge& first, Callback<void(const WaitEdge&)> seen) noexcept;
+Path follow(const WaitEdge& first, Callback<void(const WaitEdge&)> seen,
+            LookFunction look) noexcept;
+
+/// The same, believed at the second look: open where the two differ. `seen` as at the first.
+Path follow_twice(const WaitEdge& first, Callback<void(const WaitEdge&)> seen,
+                  LookFunction look) noexcept;
+
+/// Whether a path is a deadlock of the thread that it begins with, and of nobody else's waits: it
+/// leads back to that thread, or that thread waits for one that is no more.
+bool is_own_deadlock(const Path& path) noexcept;
 
 /// For a thread that stands in its queue and is about to sleep: whether that closes a cycle, or
 /// waits for nobody, and this thread is the one that is to tell. A bare hold of its own alone is

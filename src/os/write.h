@@ -1,0 +1,43 @@
+// Writing to a descriptor whatever state the program is in.
+#pragma once
+
+#include <cerrno>
+#include <csignal>
+#include <string_view>
+
+namespace underthread::os {
+
+/// errno is after this as it was before.
+class KeptErrno {
+ public:
+  KeptErrno() noexcept = default;
+  ~KeptErrno() { errno = value_; }
+  KeptErrno(const KeptErrno&) = delete;
+  KeptErrno& operator=(const KeptErrno&) = delete;
+
+ private:
+  const int value_ = errno;
+};
+
+/// Writes to a descriptor. That nobody reads it any more is no signal: SIGPIPE is blocked while
+/// this exists, and taken away. Where the descriptor has O_NONBLOCK and no room, it waits for that,
+/// for at most two seconds at a time. Async-signal-safe; in the thread that made it.
+class Output {
+ public:
+  explicit Output(int descriptor) noexcept;
+  ~Output();
+  Output(const Output&) = delete;
+  Output& operator=(const Output&) = delete;
+
+  /// All of it, however many calls that takes. @return false: not all of it could be written; from
+  /// then on nothing is
+  bool write(std::string_view text) noexcept;
+
+ private:
+  const int descriptor_;
+  bool is_broken_ = false;
+  bool has_sigpipe_ = false;
+  sigset_t mask_;
+};
+
+}  // namespace underthread::os
