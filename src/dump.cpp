@@ -9,6 +9,7 @@
 #include "lot/wait_graph.h"
 #include "os/futex.h"
 #include "os/write.h"
+#include "plain_dump.h"
 #include "seen.h"
 #include "sentences.h"
 
@@ -74,9 +75,9 @@ struct LockOf {
 
 class Dump {
  public:
-  explicit Dump(int descriptor) noexcept : output_(descriptor) {}
+  explicit Dump(lot::Callback<void(std::string_view)> write) noexcept : write_(write) {}
 
-  void write() noexcept {
+  void say() noexcept {
     lot::try_each_thread([this](std::uint32_t holder) { count(holder); });
     TextBuffer summary;
     say_summary(summary, threads_, waiting_);
@@ -100,7 +101,7 @@ class Dump {
  private:
   void put(TextBuffer& line) noexcept {
     line << "\n";
-    output_.write(line.view());
+    write_(line.view());
   }
 
   bool look(std::uint32_t holder, WaitEdge& edge) noexcept {
@@ -185,7 +186,7 @@ class Dump {
     if (!thread.is_alive()) return;
     TextBuffer line;
     line << "  ";
-    say_thread(line, thread.words);
+    say_thread(line, thread.words, true);
     line << " ";
     if (is_busy_)
       line << "waits";
@@ -214,7 +215,7 @@ class Dump {
     say_wait(line, thread.words, &words);
   }
 
-  os::Output output_;
+  const lot::Callback<void(std::string_view)> write_;
   std::size_t threads_ = 0;
   std::size_t waiting_ = 0;
   std::size_t busy_ = 0;
@@ -228,9 +229,14 @@ class Dump {
 
 }  // namespace
 
+void say_dump(lot::Callback<void(std::string_view)> write) noexcept {
+  Dump(write).say();
+}
+
 void dump(int descriptor) noexcept {
   const os::KeptErrno kept;
-  Dump(descriptor).write();
+  os::Output output(descriptor);
+  say_dump([&output](std::string_view line) { output.write(line); });
 }
 
 }  // namespace underthread

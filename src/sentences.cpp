@@ -27,11 +27,14 @@ void say_count(TextBuffer& text, std::size_t number, std::string_view one) noexc
   text << number << " " << one << (number == 1 ? "" : "s");
 }
 
-void say_thread(TextBuffer& text, const ThreadWords& thread) noexcept {
+void say_thread(TextBuffer& text, const ThreadWords& thread, bool in_hex) noexcept {
   text << (!thread.name.empty() ? thread.name
            : thread.is_main     ? "main thread"
                                 : "thread")
-       << " (ident " << thread.ident << ", native id " << thread.native_id << ")";
+       << " (ident " << thread.ident;
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): only to be written.
+  if (in_hex) (text << " = ").put_address(reinterpret_cast<const void*>(thread.ident));
+  text << ", native id " << thread.native_id << ")";
 }
 
 void say_short(TextBuffer& text, const ThreadWords& thread) noexcept {

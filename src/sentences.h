@@ -48,7 +48,8 @@ void say_count(TextBuffer& text, std::size_t number, std::string_view one) noexc
 
 /// "worker (ident 140…, native id 4711)"; and in a sentence about another: "worker", "the main
 /// thread", "thread 4711".
-void say_thread(TextBuffer& text, const ThreadWords& thread) noexcept;
+/// @param in_hex  the ident in hexadecimal too, as debuggers and faulthandler have it
+void say_thread(TextBuffer& text, const ThreadWords& thread, bool in_hex = false) noexcept;
 void say_short(TextBuffer& text, const ThreadWords& thread) noexcept;
 
 /// "lock 'accounts'", "lock at 0x7f…".

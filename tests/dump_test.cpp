@@ -136,8 +136,8 @@ TEST(Dump, SaysWhatASnapshotSays) {
       << text;
   EXPECT_TRUE(has(text, " for lock 'orders', held by two")) << text;
   EXPECT_TRUE(has(text, " for lock 'accounts', held by one")) << text;
-  EXPECT_TRUE(has(text, "  waiter (ident " + std::to_string(waiter.ident()) + ", native id " +
-                            std::to_string(waiter.native_id()) + ") has waited "))
+  EXPECT_TRUE(has(text, "  waiter (ident " + std::to_string(waiter.ident()) + " = 0x")) << text;
+  EXPECT_TRUE(has(text, ", native id " + std::to_string(waiter.native_id()) + ") has waited "))
       << text;
   EXPECT_TRUE(has(text, ", held by the main thread, for at most ")) << text;
   EXPECT_TRUE(has(text, "  main thread (ident ")) << text;

@@ -87,14 +87,14 @@ def snapshot():
     return _snapshot.Snapshot._of(*_own("snapshot")())
 
 
-def dump(file=None):
+def dump(file=None, *, json=False):
     """Writes what all threads wait for, who holds it, and their stacks, what matters most first.
 
-    ``file`` is stderr if it is not given.
+    ``file`` is stderr if it is not given. ``json``: for machines, as docs/inspect.md says.
     """
     from underthread import _inspect
 
-    _inspect.write(_inspect.dump_text(*_own("snapshot")()), file)
+    _inspect.write((_inspect.dump_json if json else _inspect.dump_text)(*_own("snapshot")()), file)
 
 
 def name(lock, name):

@@ -68,6 +68,7 @@ def wait_text(thread, names):
 
 # Files whose frames are only on the way to what waits: those of the package, and of threading.
 _OWN = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_LAUNCHER = _OWN + "_launch.py"
 
 
 def _is_on_the_way(filename):
@@ -76,9 +77,10 @@ def _is_on_the_way(filename):
 
 
 def frames(frame):
-    """(file, line, function) of a stack, the innermost first, without what is ours there."""
+    """(file, line, function) of a stack, the innermost first, without what is ours there, and what is behind the
+    launcher."""
     found = []
-    while frame is not None:
+    while frame is not None and frame.f_code.co_filename != _LAUNCHER:
         code = frame.f_code
         if not code.co_filename.startswith(_OWN):
             found.append((code.co_filename, frame.f_lineno, code.co_name))
@@ -134,7 +136,21 @@ def deadlock_text(kind, is_orphaned, threads):
     return "\n".join(lines)
 
 
-def dump_text(threads, locks):
+def _deadlock_line(kind, is_orphaned, idents, names):
+    head = {"possible": "possible deadlock", "timed": "deadlock for a limited time"}.get(kind, "deadlock")
+    last = "a thread that has ended" if is_orphaned else _name_in(names, idents[0])
+    return "{}: {}".format(head, " -> ".join([_name_in(names, each) for each in idents] + [last]))
+
+
+def _name_in(names, ident):
+    return names.get(ident, "thread (ident {})".format(ident))
+
+
+# How many deadlocks the summary has.
+_MOST_DEADLOCKS = 2
+
+
+def dump_text(threads, locks, deadlocks):
     """All of it, what matters most first; ends with a newline."""
     names = {thread[_IDENT]: thread_name(thread) for thread in threads}
     waiting = [thread for thread in threads if thread[_WAIT]]
@@ -147,13 +163,18 @@ def dump_text(threads, locks):
         if holder in names:
             line += "; {} has held it for {} or more".format(names[holder], time_text(held))
         lines.append(line)
+    lines += [_deadlock_line(*deadlock, names) for deadlock in deadlocks[:_MOST_DEADLOCKS]]
+    more = len(deadlocks) - _MOST_DEADLOCKS
+    if more > 0:
+        lines.append("and {} more deadlock{}".format(more, "" if more == 1 else "s"))
+    stuck = {ident for deadlock in deadlocks for ident in deadlock[2]}
     holders = {thread[_WAIT][_BLOCKER] for thread in waiting}
     stacks = sys._current_frames()
 
     def interest(thread):
-        # Who holds what others wait for, then who has waited longest, then the rest.
-        wait = thread[_WAIT]
-        return (thread[_IDENT] not in holders, wait is None, -wait[_LASTED] if wait else 0)
+        # Deadlocks, who holds what others wait for, then who has waited longest, then the rest.
+        wait, ident = thread[_WAIT], thread[_IDENT]
+        return (ident not in stuck, ident not in holders, wait is None, -wait[_LASTED] if wait else 0)
 
     for thread in sorted(threads, key=interest):
         lines += ["", "{} {}".format(thread_text(thread), wait_text(thread, names))]
@@ -167,6 +188,56 @@ def dump_text(threads, locks):
         state = "held by {}".format(names.get(holder, "a thread that has ended")) if is_held else "free"
         lines.append("{}: {}".format(lock_text(kind, address, name), state))
     return "\n".join(lines) + "\n"
+
+
+def dump_json(threads, locks, deadlocks):
+    """The same for machines, on one line, with a newline. What is in it: docs/inspect.md."""
+    stacks = sys._current_frames()
+    return _json({
+        "process": os.getpid(),
+        "threads": [_thread_object(thread, stacks.get(thread[_IDENT])) for thread in threads],
+        "locks": [dict(zip(_LOCK_FIELDS, lock)) for lock in locks],
+        "deadlocks": [dict(zip(("kind", "is_orphaned", "threads"), deadlock)) for deadlock in deadlocks],
+    }) + "\n"
+
+
+_WAIT_FIELDS = ("kind", "address", "lock_name", "lasted", "left", "interruptible", "blocker", "only_it")
+_LOCK_FIELDS = ("kind", "address", "name", "is_held", "holder", "is_scoped", "waiting", "held")
+
+
+def _thread_object(thread, frame):
+    named, wait = python_thread(thread[_IDENT]), thread[_WAIT]
+    return {
+        "ident": thread[_IDENT],
+        "native_id": thread[_NATIVE_ID],
+        "name": str(getattr(named, "_name", None) or thread[_NAME]),
+        "daemon": getattr(named, "_daemonic", None),
+        "is_main": thread[_IS_MAIN],
+        "holds_interrupts": thread[_HOLDS],
+        "wait": wait and dict(zip(_WAIT_FIELDS, wait)),
+        "stack": [dict(zip(("file", "line", "function"), each)) for each in frames(frame)],
+    }
+
+
+def _json(value):
+    # Not by the module json, which the program may be just importing, in this very thread.
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, str):
+        return '"{}"'.format("".join(map(_json_character, value)))
+    if isinstance(value, dict):
+        return "{{{}}}".format(", ".join("{}: {}".format(_json(key), _json(each)) for key, each in value.items()))
+    if isinstance(value, list):
+        return "[{}]".format(", ".join(map(_json, value)))
+    return repr(value)
+
+
+def _json_character(character):
+    code = ord(character)
+    if code > 0xFFFF:
+        code -= 0x10000
+        return "\\u{:04x}\\u{:04x}".format(0xD800 + (code >> 10), 0xDC00 + (code & 0x3FF))
+    return character if " " <= character < "\x7f" and character not in '"\\' else "\\u{:04x}".format(code)
 
 
 def write(text, file=None):

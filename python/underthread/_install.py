@@ -157,6 +157,10 @@ def heed_environment():
         from underthread import _deadlock
 
         _deadlock.set_up()
+    if os.environ.get("UNDERTHREAD_DUMP_SIGNAL"):
+        from underthread import _dump
+
+        _dump.set_up()
 
 
 def replace():

@@ -15,7 +15,9 @@ import underthread
 from underthread import _deadlock, _inherit, _install
 
 _USAGE = """\
-usage: {0} [--no-children] [--deadlock MODE] [OPTION ...] [-m MODULE | -c COMMAND | FILE | -] [ARGUMENT ...]
+usage: {0} [--no-children] [--deadlock MODE] [--dump-signal NAME] [--dump-after SECONDS] [OPTION ...]
+       {2} [-m MODULE | -c COMMAND | FILE | -] [ARGUMENT ...]
+       {0} dump [--json] PID
        {0} --site on|off|status [--user]
        {0} --gdb-script
 
@@ -34,6 +36,14 @@ processes that it starts, unless they ignore their environment (-E, -I) or have 
                  what to do where threads would wait for each other for ever: report it on stderr
                  (what is done without this), raise DeadlockError, exit with status 70, or off;
                  UNDERTHREAD_DEADLOCK=MODE in the environment says the same
+  --dump-signal NAME
+                 which signal writes what all threads wait for to stderr: QUIT (what is done without
+                 this), another, none, or off, which the command dump is refused with
+                 too; UNDERTHREAD_DUMP_SIGNAL=NAME says the same
+  --dump-after SECONDS
+                 writes that once, if the program still runs then
+  dump PID       asks another process that runs so for it, and prints it; with --json for machines.
+                 A program of that name is run as ./dump
   --site on      from now on, in each Python process of this environment: writes underthread.pth into
                  its site-packages; with --user into yours
   --site off     no longer: removes it
@@ -54,13 +64,19 @@ _LONG_VALUED = ("--check-hash-based-pycs",)
 
 def main():
     _remove_first_path()
-    words, options, program, children = sys.argv[1:], [], [], True
+    words, options, program, children, after = sys.argv[1:], [], [], True, None
+    if words[:1] == ["dump"]:
+        _dump(words[1:])
     while words and not program:
         word = words.pop(0)
         if word == "--no-children":
             children = False
         elif word == "--deadlock" or word.startswith("--deadlock="):
             _set_deadlock(word.partition("=")[2] or _value("--deadlock", words))
+        elif word == "--dump-signal" or word.startswith("--dump-signal="):
+            _set_dump_signal(word.partition("=")[2] or _value("--dump-signal", words))
+        elif word == "--dump-after" or word.startswith("--dump-after="):
+            after = _dump_seconds(word.partition("=")[2] or _value("--dump-after", words))
         elif word == "--site":
             _site(words)
         elif word == "--gdb-script":
@@ -84,8 +100,10 @@ def main():
     if program in ([], ["--"]):
         _refuse("no program is named")
     if options:
-        _start_again(options, program if children else ["--no-children", *program])
-    _run(program, children)
+        ours = [] if children else ["--no-children"]
+        ours += [] if after is None else ["--dump-after", repr(after)]
+        _start_again(options, ours + program)
+    _run(program, children, after)
 
 
 def _read_letters(word, words, options):
@@ -125,6 +143,32 @@ def _set_deadlock(mode):
         _refuse(f"--deadlock takes {', '.join(_deadlock.MODES)}, not {mode}")
     # For the processes that it starts too, and for this one if it is started again.
     os.environ[_deadlock.VARIABLE] = mode
+
+
+def _set_dump_signal(name):
+    from underthread import _dump
+
+    try:
+        _dump.signal_number(name)
+    except ValueError as error:
+        _refuse(f"--dump-signal: {error}")
+    os.environ[_dump.VARIABLE] = name
+
+
+def _dump_seconds(text):
+    try:
+        seconds = float(text)
+        if 0 < seconds < 1e9:
+            return seconds
+    except ValueError:
+        pass
+    _refuse(f"--dump-after takes seconds, more than 0 and less than a billion, not {text}")
+
+
+def _dump(words):
+    from underthread import _dump_command
+
+    sys.exit(_dump_command.main(words))
 
 
 def _help():
@@ -201,7 +245,7 @@ def _usage():
     name = os.path.basename(sys.argv[0])
     if name == "__main__.py":
         name = "python -m underthread"
-    return _USAGE.format(name, " ".join("-" + letter for letter in _FLAGS))
+    return _USAGE.format(name, " ".join("-" + letter for letter in _FLAGS), " " * len(name))
 
 
 def _refuse(why):
@@ -219,9 +263,10 @@ def _site(words):
     sys.exit(actions[words[0]](user=bool(words[1:])))
 
 
-def _run(program, children):
+def _run(program, children, dump_after):
     _install.install_at_start()
     _deadlock.set_up("report")
+    _take_dump_requests(dump_after)
     if children and not _install.obstacle:
         _inherit.reach_children(os.environ)
     else:
@@ -255,6 +300,19 @@ def _run(program, children):
         if not isinstance(error, SystemExit) or sys.flags.inspect:
             _report_from(_skip_ours(error.__traceback__))
         raise
+
+
+def _take_dump_requests(after):
+    if not _install.is_active():
+        return
+    from underthread import _dump
+
+    _dump.set_up(_dump.DEFAULT)
+    if after is not None:
+        try:
+            _dump.after(after)
+        except RuntimeError as error:
+            sys.stderr.write(f"underthread: --dump-after: {error}\n")
 
 
 def _main_has(name):
@@ -415,6 +473,8 @@ def _read_script(path):
             f"{getattr(sys, 'orig_argv', [sys.executable])[0]}: can't open file {path!r}: "
             f"[Errno {error.errno}] {error.strerror}\n"
         )
+        if isinstance(error, FileNotFoundError) and os.path.basename(path).isidentifier():
+            sys.stderr.write(f"underthread: there is no command {os.path.basename(path)!r} either; the commands are: dump\n")
         sys.exit(2)
     if source.startswith(_frozen_importlib_external.MAGIC_NUMBER):
         # Three more words of four bytes: flags, and what is known of the source.

@@ -46,13 +46,27 @@ class Lock:
 
 
 @dataclass(frozen=True)
+class Deadlock:
+    """Threads that wait for each other: each for the next, and the last for the first."""
+
+    kind: str  # "certain"; "possible": any thread may release a lock of it; "timed": a wait of it has a limit
+    is_orphaned: bool  # it is one thread, which waits for one that has ended or did not survive a fork
+    threads: List[int]  # their idents
+
+
+@dataclass(frozen=True)
 class Snapshot:
     threads: List[Thread]  # the main thread first
     locks: List[Lock]  # most waited for first
+    deadlocks: List[Deadlock]
 
     @classmethod
-    def _of(cls, threads, locks):
-        return cls([_thread(*thread) for thread in threads], [Lock(*lock) for lock in locks])
+    def _of(cls, threads, locks, deadlocks):
+        return cls(
+            [_thread(*thread) for thread in threads],
+            [Lock(*lock) for lock in locks],
+            [Deadlock(*deadlock) for deadlock in deadlocks],
+        )
 
 
 def _thread(ident, native_id, name, is_main, holds_interrupts, wait):

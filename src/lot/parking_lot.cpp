@@ -80,8 +80,17 @@ void dequeue(Bucket& bucket, Waiter& waiter) noexcept {
     bucket.firsts.find(waiter.key)->last = waiter.prev;
 }
 
-/// Under the bucket; or in the waiter's thread, while it stands in no queue.
-void edge_of(const Waiter& waiter, WaitEdge& edge) noexcept {
+/// Under the bucket. False: the thread does not stand in that queue.
+bool find_edge(const ThreadRecord& thread, const void* key, WaitEdge& edge) noexcept {
+  if (thread.waits_for.load(std::memory_order_relaxed) != key) return false;
+  edge = edge_of(thread.waiter);
+  return true;
+}
+
+}  // namespace
+
+WaitEdge edge_of(const Waiter& waiter) noexcept {
+  WaitEdge edge;
   // relaxed: in its thread, or `look_at` sees to it.
   edge.waiter = waiter.thread->live.load(std::memory_order_relaxed);
   edge.key = reinterpret_cast<const void*>(waiter.key);
@@ -93,16 +102,8 @@ void edge_of(const Waiter& waiter, WaitEdge& edge) noexcept {
   edge.since = waiter.since;
   edge.until = waiter.until;
   edge.wake_for = waiter.wake_for;
+  return edge;
 }
-
-/// Under the bucket. False: the thread does not stand in that queue.
-bool find_edge(const ThreadRecord& thread, const void* key, WaitEdge& edge) noexcept {
-  if (thread.waits_for.load(std::memory_order_relaxed) != key) return false;
-  edge_of(thread.waiter, edge);
-  return true;
-}
-
-}  // namespace
 
 std::size_t bucket_number(const void* key) noexcept {
   const std::uint64_t mixed = static_cast<std::uint64_t>(number_of(key)) * 0x9E3779B97F4A7C15u;
@@ -133,7 +134,7 @@ ParkEnd park(ThreadRecord& me, const void* key, Callback<bool()> validate, Wait&
     enqueue(bucket, number_of(key), waiter);
     // seq_cst: see wait_graph.h.
     me.waits_for.store(key, std::memory_order_seq_cst);
-    if (wait.tells_deadlock) edge_of(waiter, edge);
+    if (wait.tells_deadlock) edge = edge_of(waiter);
     if (wait.told_deadlock) me.told.store(waiter.number, std::memory_order_relaxed);
   }
 
@@ -231,9 +232,7 @@ std::size_t unpark_all(const void* key) noexcept {
 }
 
 WaitEdge last_wait(const ThreadRecord& me) noexcept {
-  WaitEdge edge;
-  edge_of(me.waiter, edge);
-  return edge;
+  return edge_of(me.waiter);
 }
 
 bool look_at_waiter(const ThreadRecord& thread, const void* key, WaitEdge& edge) noexcept {

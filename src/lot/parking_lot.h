@@ -73,6 +73,10 @@ void unpark_one(const void* key, Callback<Choice(const Queue& queue)> choose) no
 /// Wakes all who wait on `key`. @return how many
 std::size_t unpark_all(const void* key) noexcept;
 
+/// What a waiter's wait is. Under the bucket; or in its thread, while that stands in no queue and
+/// what it waited for is not gone.
+WaitEdge edge_of(const Waiter& waiter) noexcept;
+
 /// Looks at a thread's wait under the bucket of `key`. False: it does not wait for that.
 bool look_at_waiter(const ThreadRecord& thread, const void* key, WaitEdge& edge) noexcept;
 /// The same for signal handlers: does not wait for the bucket.

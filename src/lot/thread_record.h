@@ -95,6 +95,10 @@ struct alignas(64) ThreadRecord : ThreadHead {
 
   Waiter waiter;
 
+  /// The wait that the thread has left to run handlers, and will go on with; null: none. The
+  /// thread's own, and so is what it waited for then: that is not gone.
+  const Waiter* left_wait = nullptr;
+
   /// The number of its last wait that was told as part of a deadlock. relaxed: a number on its own.
   std::atomic<std::uint64_t> told{0};
 

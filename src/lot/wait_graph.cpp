@@ -29,6 +29,10 @@ bool look_at(std::uint32_t holder, WaitEdge& edge) noexcept {
   if (!thread) return false;
   // seq_cst: see the head of this file's header.
   const void* const key = thread->waits_for.load(std::memory_order_seq_cst);
+  if (!key && thread == this_thread && thread->left_wait) {
+    edge = edge_of(*thread->left_wait);
+    return edge.waiter == holder;
+  }
   return key && is_alive(holder) && look_at_waiter(*thread, key, edge) && edge.waiter == holder;
 }
 

@@ -52,7 +52,8 @@ inline constexpr std::uint32_t thread_of(std::uint32_t word) noexcept {
 /// as now. In its thread, which knows that what it waited for is not gone.
 WaitEdge last_wait(const ThreadRecord& me) noexcept;
 
-/// What the thread that a lock word names waits for. False: it does not wait, or is none.
+/// What the thread that a lock word names waits for. False: it does not wait, or is none. The
+/// calling thread waits while it runs handlers in a wait: ThreadRecord::left_wait.
 bool look_at(std::uint32_t holder, WaitEdge& edge) noexcept;
 
 /// What a look finds that does not wait for a bucket which is locked at that moment.

@@ -84,14 +84,24 @@ PyObject* deadlock_tuple(const Deadlock& deadlock) {
   return Py_BuildValue("sON", kind, deadlock.is_orphaned ? Py_True : Py_False, threads);
 }
 
+PyObject* deadlock_seen_tuple(const DeadlockSeen& deadlock) {
+  PyObject* const threads =
+      list_of(deadlock.threads, [](Ident ident) { return PyLong_FromUnsignedLong(ident); });
+  if (!threads) return nullptr;
+  return Py_BuildValue("sON", deadlock.kind.c_str(), deadlock.is_orphaned ? Py_True : Py_False,
+                       threads);
+}
+
 PyObject* snapshot(PyObject*, PyObject*) {
   Snapshot all;
   // Without the GIL's being let go: what is named here is not gone.
   if (raises([&] { all = underthread::snapshot(); })) return nullptr;
   PyObject* const threads = list_of(all.threads, thread_tuple);
   PyObject* const locks = threads ? list_of(all.locks, lock_tuple) : nullptr;
-  if (locks) return Py_BuildValue("NN", threads, locks);
+  PyObject* const deadlocks = locks ? list_of(all.deadlocks, deadlock_seen_tuple) : nullptr;
+  if (deadlocks) return Py_BuildValue("NNN", threads, locks, deadlocks);
   Py_XDECREF(threads);
+  Py_XDECREF(locks);
   return nullptr;
 }
 

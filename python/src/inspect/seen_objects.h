@@ -28,7 +28,10 @@ PyObject* lock_tuple(const LockSeen& lock);
 /// (kind, whether it ends at a thread that is no more, the threads)
 PyObject* deadlock_tuple(const Deadlock& deadlock);
 
-/// The function `snapshot`: (threads, locks).
+/// (kind, whether it ends at a thread that is no more, the threads' idents)
+PyObject* deadlock_seen_tuple(const DeadlockSeen& deadlock);
+
+/// The function `snapshot`: (threads, locks, deadlocks).
 PyObject* snapshot(PyObject* module, PyObject*);
 
 }  // namespace underthread::python

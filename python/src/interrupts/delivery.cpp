@@ -213,6 +213,12 @@ void tell_own(Interrupts& all) {
   if (is_left_over) call_timekeeper();
 }
 
+/// For snapshots: whether the thread of a record holds interrupts off. A number that nobody else of
+/// the extension reads.
+void show_hold(lot::ThreadRecord* record, bool holds) {
+  if (record) record->interrupts_held.store(holds ? 1 : 0, std::memory_order_relaxed);
+}
+
 }  // namespace
 
 void refresh(Interrupts& all, Mailbox& box, Gone& gone) {
@@ -361,6 +367,7 @@ bool hold(Interrupts& all, bool& is_first) {
   }
   gone.drop_all();
   settle_thread_nudge();
+  if (is_first) show_hold(lot::current(), true);
   if (!box) PyErr_NoMemory();
   return box != nullptr;
 }
@@ -378,6 +385,7 @@ bool release(Interrupts& all) {
     }
   }
   gone.drop_all();
+  if (is_last) show_hold(lot::current(), false);
   return is_last;
 }
 
@@ -399,6 +407,7 @@ bool release_for(Interrupts& all, Ident ident, std::uint32_t holder) {
     delete_if_idle(all, box);
   }
   gone.drop_all();
+  if (is_last && lot::is_alive(holder)) show_hold(lot::record_of(holder), false);
   if (is_last && is_main(all, ident))
     tell_main_thread();
   else if (is_last)

@@ -32,6 +32,8 @@ constinit std::atomic<int> wanted_signal{0};
 constinit bool is_prepared = false;
 
 constinit Interrupts* interrupts_of_main = nullptr;
+// Relaxed: a function, set once.
+constinit std::atomic<bool (*)()> at_check{nullptr};
 // Relaxed: set with the GIL, before anybody can need it.
 constinit std::atomic<bool> signals_are_ours{false};
 
@@ -428,7 +430,17 @@ void have_looked() {
   put_nudge_away();
 }
 
+void call_at_check(bool (*function)()) {
+  at_check.store(function, std::memory_order_relaxed);
+}
+
 bool raise_in_main_thread() {
+  auto* const function = at_check.load(std::memory_order_relaxed);
+  if (function && !function()) {
+    // What else is due is raised behind what the function has raised.
+    trip_main_thread();
+    return false;
+  }
   if (!interrupts_of_main) return true;
   const bool waits = main_wait.what && main_wait.frame == running_frame();
   const bool well = raise_due(*interrupts_of_main, waits ? main_wait.what : nullptr);

@@ -81,6 +81,9 @@ void look_soon();
 void have_looked();
 /// In the main thread, at its check: false: what was due is raised.
 bool raise_in_main_thread();
+/// `function` is called at each such check, with the GIL, first. @return false: a Python error is
+/// set
+void call_at_check(bool (*function)());
 
 /// In the main thread: sets its alarm to the first of its limits that has `by_timekeeper` unset;
 /// none: puts it away. @return false: it cannot have one

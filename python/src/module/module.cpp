@@ -9,6 +9,7 @@
 #include "cpython/errors.h"
 #include "cpython/stock_module.h"
 #include "inspect/deadlock_handler.h"
+#include "inspect/dump_request.h"
 #include "inspect/seen_objects.h"
 #include "interrupts/interrupt.h"
 #include "interrupts/interrupts.h"
@@ -59,6 +60,11 @@ PyMethodDef package_functions[] = {
     {"snapshot", snapshot, METH_NOARGS, nullptr},
     {"name", name_lock, METH_VARARGS, nullptr},
     {"set_deadlock_handler", set_deadlock_handler, METH_O, nullptr},
+    {"take_dump_requests", take_dump_requests, METH_VARARGS, nullptr},
+    {"unused_signal", unused_signal, METH_NOARGS, nullptr},
+    {"set_stacks_signal", set_stacks_signal, METH_VARARGS, nullptr},
+    {"dump_after", dump_after, METH_VARARGS, nullptr},
+    {"ask_for_dump", ask_for_dump, METH_VARARGS, nullptr},
     {"interrupt", interrupt, METH_VARARGS, nullptr},
     {"prompt_interrupts", prompt_interrupts, METH_VARARGS, nullptr},
     {nullptr, nullptr, 0, nullptr},
@@ -129,11 +135,13 @@ int traverse(PyObject* module, visitproc visit, void* arg) {
   Py_VISIT(state.locals_type);
   Py_VISIT(state.handle_type);
   Py_VISIT(state.deadlock_handler);
+  Py_VISIT(state.dump_handler);
   return visit_interrupts(state, visit, arg);
 }
 
 int clear(PyObject* module) {
   ModuleState& state = state_of(module);
+  refuse_dump_requests(state);
   delete_interrupts(state);
 #if !UNDERTHREAD_HAS_SENTINEL
   forget_awaited(state);
@@ -145,6 +153,7 @@ int clear(PyObject* module) {
   Py_CLEAR(state.locals_type);
   Py_CLEAR(state.handle_type);
   Py_CLEAR(state.deadlock_handler);
+  Py_CLEAR(state.dump_handler);
   Py_CLEAR(state.locals_key);
   return 0;
 }

@@ -23,6 +23,8 @@ struct ModuleState {
   bool threads_are_allowed;   ///< false: an isolated subinterpreter, which may start none
   /// What is called for a deadlock; null: none is looked for. inspect/deadlock_handler.h
   PyObject* deadlock_handler;
+  /// What makes a dump that was asked for by a signal; null: none is. inspect/dump_request.h
+  PyObject* dump_handler;
   /// Ours that run, or are about to. Relaxed: a number on its own.
   std::atomic<Py_ssize_t> threads;
   StartGate starts;

@@ -8,6 +8,7 @@
 #include "cpython/errors.h"
 #include "cpython/gil.h"
 #include "inspect/deadlock_handler.h"
+#include "inspect/dump_request.h"
 #include "interrupts/interrupts.h"
 #include "interrupts/main_thread.h"
 #include "interrupts/reserved_signal.h"
@@ -27,6 +28,23 @@ bool run_handlers(lot::ThreadRecord& me) {
   // For what was noted before whoever did could find us here.
   return well && Py_MakePendingCalls() == 0;
 }
+
+/// While this exists the thread's last wait, which it goes on with, is what it waits for in the
+/// eyes of whoever looks from its handlers.
+class LeftWait {
+ public:
+  explicit LeftWait(lot::ThreadRecord& me) : me_(me), outer_(me.left_wait), wait_(me.waiter) {
+    me.left_wait = &wait_;
+  }
+  ~LeftWait() { me_.left_wait = outer_; }
+  LeftWait(const LeftWait&) = delete;
+  LeftWait& operator=(const LeftWait&) = delete;
+
+ private:
+  lot::ThreadRecord& me_;
+  const lot::Waiter* const outer_;
+  const lot::Waiter wait_;
+};
 
 /// A main thread that has waited for so long sees to it that signals which other threads take wake
 /// it: ns. That costs as much as some waits, so a short one goes without; what it misses is noticed
@@ -94,6 +112,8 @@ Blocked wait_for(const ModuleState& state, lot::ThreadRecord& me, Beside beside,
       // Taken before the handlers run: an interrupt that comes while they do ends the next wait.
       lot::take_pending(me);
     }
+    const LeftWait left(me);
+    if (end == lot::WaitEnd::interrupted && !make_requested_dumps(state)) return Blocked::raised;
     if (beside == Beside::handlers) {
       if (!run_handlers(me)) return Blocked::raised;
       // A handler may have set handlers, which have no fronts.

@@ -28,6 +28,10 @@ def start():
         import underthread._deadlock
 
         underthread._deadlock.set_up("report")
+        if underthread._install.is_active():
+            import underthread._dump
+
+            underthread._dump.set_up(underthread._dump.DEFAULT)
     except Exception as error:
         if sys.stderr is not None:
             sys.stderr.write(

@@ -1,0 +1,338 @@
+#include "inspect/dump_request.h"
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <cstdio>
+#include <string>
+#include <string_view>
+
+#include "cpython/gil.h"
+#include "interrupts/interrupts.h"
+#include "interrupts/main_thread.h"
+#include "interrupts/reserved_signal.h"
+#include "lot/fork.h"
+#include "lot/parking_lot.h"
+#include "lot/thread_record.h"
+#include "lot/wait_graph.h"
+#include "os/request_signal.h"
+#include "os/signal_action.h"
+#include "os/write.h"
+#include "plain_dump.h"
+#include "state/module_state.h"
+#include "text_buffer.h"
+
+namespace underthread::python {
+namespace {
+
+constexpr int standard_error = 2;
+constexpr std::int64_t tick = 50'000'000;
+/// At each tick before another thread than main is asked; after so many the plain way is taken.
+constexpr int ticks_to_plain = 4;
+/// What one thread takes in the text that is kept.
+constexpr std::size_t text_of_thread = 256;
+/// In the value that `ask_for_dump` sends, above the descriptor.
+constexpr int json_bit = 1 << 30;
+
+enum class State : std::uint8_t {
+  unused,  ///< To filled: a signal handler.
+  filled,  ///< The handler writes what was asked. To wanted: the same, next.
+  wanted,  ///< To being_made: a thread with the GIL, or a signal handler after a fifth of a second.
+  being_made  ///< To unused: the same, next.
+};
+
+/// One that is under way. What whoever has moved it to `filled` or `being_made` writes is seen by
+/// the next: acquire and release.
+struct Requested {
+  std::atomic<State> state{State::unused};
+  int descriptor = standard_error;
+  bool is_json = false;
+  std::atomic<int> ticks{0};  ///< relaxed: counted by signal handlers
+  os::KeptText text;          ///< the plain one, before anybody was woken for the other
+  os::RequestTimer timer;
+};
+
+constinit std::array<Requested, 4> all_requested;
+/// The value of its timer, beside those of the requests.
+constexpr int after_value = 8;
+constinit os::RequestTimer after_timer;
+
+// The rest is the main interpreter's, set with its GIL and, but for these, read with it. Relaxed:
+// numbers on their own, which signal handlers read.
+constinit std::atomic<int> peoples_signal{0};
+constinit std::atomic<int> processes_signal{0};
+constinit std::atomic<int> stacks_signal{0};
+constinit std::atomic<int> stacks_descriptor{-1};
+constinit std::atomic<os::SignalHandler> write_stacks{nullptr};
+constinit os::Notice notice;
+/// Whose requests they are; null: nobody's.
+constinit const ModuleState* owner = nullptr;
+
+bool move(Requested& requested, State from, State to) {
+  return requested.state.compare_exchange_strong(from, to, std::memory_order_acq_rel,
+                                                 std::memory_order_relaxed);
+}
+
+void finish(Requested& requested) {
+  requested.text.unmap();
+  if (requested.descriptor != standard_error) os::close_descriptor(requested.descriptor);
+  requested.state.store(State::unused, std::memory_order_release);
+}
+
+// --- In signal handlers
+
+/// "underthread: process 4711".
+void put_head(TextBuffer& text) {
+  text << "underthread: process " << os::process_id();
+}
+
+void make_plainly(Requested& requested) {
+  os::Output output(requested.descriptor);
+  TextBuffer head;
+  if (requested.descriptor != standard_error) head << "p";
+  put_head(head);
+  head << ": no thread could take the GIL within 0.2 s; this is what its signal handler can see\n";
+  output.write(head.view());
+  output.write(requested.text.view());
+  const os::SignalHandler stacks = write_stacks.load(std::memory_order_acquire);
+  const int number = stacks_descriptor.load(std::memory_order_relaxed);
+  if (stacks && os::duplicate_as(requested.descriptor, number)) {
+    output.write("\n");
+    stacks(stacks_signal.load(std::memory_order_relaxed));
+    os::close_descriptor(number);
+  }
+  output.write("\n");
+  finish(requested);
+}
+
+/// One of the threads that wait for something of ours, and may be interrupted, comes to
+/// `make_requested_dumps`. Not all of them: until they wait again they would be missing in it.
+void ask_another(int number) {
+  int found = 0;
+  lot::try_each_thread([&](std::uint32_t holder) {
+    lot::WaitEdge edge;
+    if (found <= number && lot::try_look_at(holder, edge) == lot::Look::waits &&
+        edge.wake_for != lot::WakeFor::nothing && found++ == number)
+      lot::interrupt(*lot::record_of(holder));
+  });
+}
+
+void passed(Requested& requested) {
+  if (requested.state.load(std::memory_order_acquire) != State::wanted) return;
+  const int ticks = requested.ticks.fetch_add(1, std::memory_order_relaxed) + 1;
+  if (ticks < ticks_to_plain) ask_another(ticks - 1);
+  if (ticks < ticks_to_plain || !move(requested, State::wanted, State::being_made)) return;
+  requested.timer.stop();
+  make_plainly(requested);
+}
+
+void want(int descriptor, bool is_json, int signum) {
+  for (std::size_t i = 0; i < all_requested.size(); ++i) {
+    Requested& requested = all_requested[i];
+    if (!move(requested, State::unused, State::filled)) continue;
+    requested.descriptor = descriptor;
+    requested.is_json = is_json;
+    requested.ticks.store(0, std::memory_order_relaxed);
+    if (descriptor != standard_error) os::Output(descriptor).write(".");
+    std::size_t threads = 16;
+    lot::try_each_thread([&threads](std::uint32_t) { ++threads; });
+    requested.text.make_room(threads * text_of_thread);
+    say_dump([&requested](std::string_view line) { requested.text.add(line); });
+    const bool is_timed = requested.timer.start(signum, static_cast<int>(i), tick, tick);
+    requested.state.store(State::wanted, std::memory_order_release);
+    trip_main_thread_in_handler();
+    wake_main_thread();
+    signal_was_handled();
+    // Without a timer nobody would come back to it.
+    if (!is_timed && move(requested, State::wanted, State::being_made)) make_plainly(requested);
+    return;
+  }
+  // As many are under way as there is room for.
+  if (descriptor != standard_error) os::close_descriptor(descriptor);
+}
+
+void asked(const os::Request& request) {
+  const int people = peoples_signal.load(std::memory_order_relaxed);
+  const int others = processes_signal.load(std::memory_order_relaxed);
+  const int signum = others != 0 ? others : people;
+  switch (request.from) {
+    case os::Request::From::anybody:
+      // That number means something else to whoever has sent it: what happens without us.
+      if (request.signum != people) os::die_of_signal(request.signum);
+      return want(standard_error, false, signum);
+    case os::Request::From::timer:
+      if (request.value == after_value) {
+        after_timer.stop();
+        return want(standard_error, false, signum);
+      }
+      return passed(all_requested[static_cast<std::size_t>(request.value) % all_requested.size()]);
+    case os::Request::From::process: {
+      const int to = os::open_descriptor_of(request.process, request.value & ~json_bit);
+      if (to >= 0) want(to, (request.value & json_bit) != 0, signum);
+      return;
+    }
+  }
+}
+
+/// In the child of a fork.
+void forget_parents_requests() {
+  after_timer.forget();
+  for (Requested& requested : all_requested) {
+    requested.timer.forget();
+    if (requested.state.load(std::memory_order_relaxed) != State::unused) finish(requested);
+  }
+}
+
+// --- With the GIL
+
+/// False: a Python error is set.
+bool make(const ModuleState& state, Requested& requested) {
+  PyObject* const texts = PyList_New(0);
+  PyObject* const done = texts
+                             ? PyObject_CallFunction(state.dump_handler, "OO",
+                                                     requested.is_json ? Py_True : Py_False, texts)
+                             : nullptr;
+  PyObject *type = nullptr, *value = nullptr, *traceback = nullptr;
+  PyErr_Fetch(&type, &value, &traceback);
+  PyObject* const bytes =
+      texts && PyList_GET_SIZE(texts) > 0
+          ? PyUnicode_AsEncodedString(PyList_GET_ITEM(texts, 0), "utf-8", "backslashreplace")
+          : nullptr;
+  if (!bytes) {
+    PyErr_Clear();
+    without_gil([&] { make_plainly(requested); });
+  } else {
+    without_gil([&] {
+      os::Output output(requested.descriptor);
+      if (requested.descriptor != standard_error) output.write("g");
+      output.write({PyBytes_AS_STRING(bytes), static_cast<std::size_t>(PyBytes_GET_SIZE(bytes))});
+    });
+    finish(requested);
+  }
+  Py_XDECREF(bytes);
+  Py_XDECREF(texts);
+  PyErr_Restore(type, value, traceback);
+  const bool well = done != nullptr;
+  Py_XDECREF(done);
+  return well;
+}
+
+bool make_in_main_thread() {
+  const Interrupts* const all = main_interrupts();
+  return !all || make_requested_dumps(state_of(all->module));
+}
+
+void give_back() {
+  after_timer.stop();
+  os::give_back_request_signal(peoples_signal.exchange(0, std::memory_order_relaxed));
+  os::give_back_request_signal(processes_signal.exchange(0, std::memory_order_relaxed));
+  notice.take_down();
+  owner = nullptr;
+}
+
+}  // namespace
+
+bool make_requested_dumps(const ModuleState& state) {
+  if (owner != &state || is_finalizing()) return true;
+  for (Requested& requested : all_requested) {
+    if (requested.state.load(std::memory_order_relaxed) != State::wanted ||
+        !move(requested, State::wanted, State::being_made))
+      continue;
+    requested.timer.stop();
+    if (!make(state, requested)) return false;
+  }
+  return true;
+}
+
+void refuse_dump_requests(ModuleState& state) {
+  if (owner == &state) give_back();
+}
+
+PyObject* take_dump_requests(PyObject* module, PyObject* arguments) {
+  PyObject* handler = nullptr;
+  int signum = 0;
+  int only_if_unused = 0;
+  if (!PyArg_ParseTuple(arguments, "Oip", &handler, &signum, &only_if_unused)) return nullptr;
+  if (!runs_handlers_here() || !may_use_signals()) {
+    PyErr_SetString(PyExc_RuntimeError,
+                    "dumps by signal are for the main thread of the main interpreter, whose "
+                    "signals are its own");
+    return nullptr;
+  }
+  ModuleState& state = state_of(module);
+  if (handler == Py_None) {
+    refuse_dump_requests(state);
+    Py_CLEAR(state.dump_handler);
+    Py_RETURN_TRUE;
+  }
+  if (signum != peoples_signal.load(std::memory_order_relaxed))
+    os::give_back_request_signal(peoples_signal.exchange(0, std::memory_order_relaxed));
+  const os::SignalAction action =
+      signum != 0 ? os::signal_action(signum) : os::SignalAction::system_default;
+  if (only_if_unused && action == os::SignalAction::foreign && !os::is_request_signal(signum))
+    Py_RETURN_FALSE;
+  if (!reserve_signal()) return nullptr;
+  lot::call_in_fork_child(forget_parents_requests);
+  call_at_check(make_in_main_thread);
+  Py_XSETREF(state.dump_handler, Py_NewRef(handler));
+  owner = &state;
+  if (signum != 0) {
+    if (const int error = os::take_request_signal(signum, asked)) {
+      errno = error;
+      return PyErr_SetFromErrno(PyExc_OSError);
+    }
+    peoples_signal.store(signum, std::memory_order_relaxed);
+  }
+  if (!os::is_request_signal(processes_signal.load(std::memory_order_relaxed))) {
+    const int unused = os::unused_real_time_signal();
+    std::array<char, 64> name{};
+    std::snprintf(name.data(), name.size(), "underthread-dump:%d", unused);
+    const bool is_taken = unused != 0 && os::take_request_signal(unused, asked) == 0;
+    if (is_taken && notice.put_up(name.data()))
+      processes_signal.store(unused, std::memory_order_relaxed);
+    else if (is_taken)
+      os::give_back_request_signal(unused);
+  }
+  Py_RETURN_TRUE;
+}
+
+PyObject* unused_signal(PyObject*, PyObject*) {
+  return PyLong_FromLong(os::unused_real_time_signal());
+}
+
+PyObject* set_stacks_signal(PyObject*, PyObject* arguments) {
+  int signum = 0;
+  int descriptor = 0;
+  if (!PyArg_ParseTuple(arguments, "ii", &signum, &descriptor)) return nullptr;
+  const os::SignalHandler handler = os::signal_handler(signum);
+  if (handler) {
+    os::set_signal_action(signum, os::SignalAction::system_default, nullptr);
+    stacks_signal.store(signum, std::memory_order_relaxed);
+    stacks_descriptor.store(descriptor, std::memory_order_relaxed);
+    write_stacks.store(handler, std::memory_order_release);
+  }
+  return PyBool_FromLong(handler != nullptr);
+}
+
+PyObject* dump_after(PyObject*, PyObject* arguments) {
+  double seconds = 0;
+  if (!PyArg_ParseTuple(arguments, "d", &seconds)) return nullptr;
+  const int others = processes_signal.load(std::memory_order_relaxed);
+  const int signum = others != 0 ? others : peoples_signal.load(std::memory_order_relaxed);
+  const auto first = static_cast<std::int64_t>(seconds * 1e9);
+  return PyBool_FromLong(signum != 0 && after_timer.start(signum, after_value, first, 0));
+}
+
+PyObject* ask_for_dump(PyObject*, PyObject* arguments) {
+  unsigned long long process = 0;
+  int signum = 0;
+  int descriptor = 0;
+  int is_json = 0;
+  if (!PyArg_ParseTuple(arguments, "Kiip", &process, &signum, &descriptor, &is_json))
+    return nullptr;
+  errno = os::ask_process(process, signum, descriptor | (is_json ? json_bit : 0));
+  if (errno != 0) return PyErr_SetFromErrno(PyExc_OSError);
+  Py_RETURN_NONE;
+}
+
+}  // namespace underthread::python

@@ -1,0 +1,111 @@
+"""Dumps that are asked for: by ``kill -QUIT``, by ``underthread dump PID``, after a time (``--dump-after``)."""
+
+# Not `signal`, which takes as long to import as all the rest.
+import _signal
+import os
+
+from underthread import _inspect, _install
+
+VARIABLE = "UNDERTHREAD_DUMP_SIGNAL"
+DEFAULT = "QUIT"
+
+# What ends the process whatever it does, stops it, or comes from a fault of the very thread.
+_UNUSABLE = ("KILL", "STOP", "SEGV", "BUS", "FPE", "ILL")
+
+
+def signal_number(name):
+    """The number of a signal: "QUIT", "SIGQUIT", "3"; 0 for "none"; None for "off", which other processes cannot
+    ask either. @raises ValueError"""
+    word = name.strip().upper()
+    if word in ("NONE", "OFF", "0"):
+        return None if word == "OFF" else 0
+    word = word[3:] if word.startswith("SIG") and word[3:] else word
+    number = int(word) if word.isdigit() else getattr(_signal, "SIG" + word, None)
+    if not isinstance(number, int) or number not in _signal.valid_signals():
+        raise ValueError("{!r} is no signal".format(name))
+    if number in [getattr(_signal, "SIG" + each) for each in _UNUSABLE]:
+        raise ValueError("{} cannot be used for dumps".format(name))
+    return number
+
+
+_error_is_said = False
+
+
+def set_up(default=None):
+    """What the environment says; ``default`` where that says nothing: that one is taken only if nothing handles it.
+    What is said wrongly is one line on stderr, and the default."""
+    global _error_is_said
+    if not _install.is_active():
+        return
+    name = os.environ.get(VARIABLE, "").strip()
+    is_asked = bool(name)
+    try:
+        number = signal_number(name or default or "off")
+    except ValueError as error:
+        if not _error_is_said:
+            _inspect.write("underthread: {}: {}\n".format(VARIABLE, error))
+        _error_is_said = True
+        number, is_asked = signal_number(default or "off"), False
+    if number is None:
+        return
+    try:
+        take(number, only_if_unused=not is_asked)
+    except (OSError, RuntimeError) as error:
+        # A program that hosts Python, another thread than main.
+        if is_asked:
+            _inspect.write("underthread: {}={}: {}\n".format(VARIABLE, name, error))
+
+
+def take(number, only_if_unused=False):
+    """From now on signal ``number`` (0: none) makes a dump on stderr, and other processes may ask for one."""
+    core = _install.core._underthread
+    if not core.take_dump_requests(_answer, number, only_if_unused):
+        core.take_dump_requests(_answer, 0, False)
+    _lend_stacks(core)
+
+
+def refuse():
+    """Nothing makes dumps any more; the signals have the action that they had."""
+    _install.core._underthread.take_dump_requests(None, 0, False)
+
+
+def after(seconds):
+    """A dump on stderr in so many seconds. @raises RuntimeError"""
+    if not _install.core._underthread.dump_after(seconds):
+        raise RuntimeError("no signal or no timer is to be had")
+
+
+def _answer(is_json, texts):
+    # Before the block, which it would show. What is raised in this thread meanwhile is the program's, and is raised
+    # behind it.
+    all_of_it = _install.core._underthread.snapshot()
+    with _install.core._underthread.hold_interrupts():
+        try:
+            texts.append(_text(is_json, all_of_it))
+        except Exception as error:
+            texts.append(_failure(is_json, error))
+
+
+def _failure(is_json, error):
+    if is_json:
+        return _inspect._json({"process": os.getpid(), "error": repr(error)}) + "\n"
+    return "underthread: process {}: the dump has failed: {!r}\n".format(os.getpid(), error)
+
+
+def _text(is_json, all_of_it):
+    if is_json:
+        return _inspect.dump_json(*all_of_it)
+    return "underthread: process {}\n{}\n".format(os.getpid(), _inspect.dump_text(*all_of_it))
+
+
+def _lend_stacks(core):
+    """Lets faulthandler's signal handler, which shows Python's stacks without the GIL, be called by ours."""
+    import faulthandler
+
+    most = os.sysconf("SC_OPEN_MAX")
+    # Nobody's, most likely: the system gives the lowest that is free.
+    descriptor = min(most, 1024) - 1 if most > 0 else 1023
+    number = core.unused_signal()
+    if number:
+        faulthandler.register(number, file=descriptor, all_threads=True, chain=False)
+        core.set_stacks_signal(number, descriptor)
