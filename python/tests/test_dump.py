@@ -95,10 +95,21 @@ class Running:
 
     def answer(self, line="\n"):
         """Lets it go on. @return what it prints, and stderr; it must end well"""
-        out, _ = self.process.communicate(line, timeout=PATIENCE), self._reader.join()
+        try:
+            self.process.stdin.write(line)
+            self.process.stdin.close()
+        except BrokenPipeError:
+            pass  # it reads nothing
+        # A program that hangs is killed, which ends what it prints.
+        killer = threading.Timer(PATIENCE, self.process.kill)
+        killer.start()
+        out = self.process.stdout.read()
+        self.process.wait()
+        killer.cancel()
+        self._reader.join()
         if self.process.returncode != 0:
-            raise AssertionError(f"status {self.process.returncode}\n{out[0]}\n{self._stderr}")
-        return out[0]
+            raise AssertionError(f"status {self.process.returncode}\n{out}\n{self._stderr}")
+        return out
 
     @property
     def stderr(self):
