@@ -310,8 +310,10 @@ class Snapshot:
                 cycle = path[path.index(thread) :]
                 kind = self.kind_of(cycle)
                 if kind == "certain" or (kind and len(cycle) > 1):
-                    found.append(Deadlock(kind, False, cycle))
-        return found + list(self.orphans())
+                    # Each begins with the thread whose record is first, and so do they all.
+                    first_record = min(range(len(cycle)), key=lambda place: cycle[place].holder)
+                    found.append(Deadlock(kind, False, cycle[first_record:] + cycle[:first_record]))
+        return sorted(found + list(self.orphans()), key=lambda deadlock: deadlock.threads[0].holder)
 
     def orphans(self):
         told = set()
@@ -362,11 +364,8 @@ class Text:
                 line += " for {} or more".format(time_text(most.held)) if most.held else ""
             lines.append(line)
         if deadlocks:
-            names = ", ".join(short_name(thread) for thread in deadlocks[0].threads)
-            line = "{}: {}".format(self.deadlock_head(deadlocks[0]), names)
-            if len(deadlocks) > 1:
-                line += "; and {}".format(count(len(deadlocks) - 1, "other"))
-            lines.append(line)
+            more = len(deadlocks) - 1
+            lines.append(self.deadlock_line(deadlocks[0]) + ("; and {} more".format(more) if more else ""))
         if waiting and not self.all.is_live:
             lines.append(
                 "times end when the last wait began ({:.3f} s of the monotonic clock): a core file does not say when "
@@ -386,6 +385,13 @@ class Text:
             lines.append(self.deadlock_head(deadlock))
             lines += ["  " + self.thread_line(thread) for thread in deadlock.threads]
         return "\n".join(lines or ["no deadlock"])
+
+    @staticmethod
+    def deadlock_line(deadlock):
+        head = {"possible": "possible deadlock", "timed": "deadlock for a limited time"}.get(deadlock.kind, "deadlock")
+        names = [short_name(thread) for thread in deadlock.threads]
+        last = "a thread that has ended" if deadlock.is_orphaned else names[0]
+        return "{}: {}".format(head, " -> ".join(names + [last]))
 
     @staticmethod
     def deadlock_head(deadlock):

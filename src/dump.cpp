@@ -22,8 +22,6 @@ using lot::WaitEdge;
 /// How many waits are looked at to find deadlocks: what has longer paths is a program with
 /// thousands of threads, and this may run in a signal handler.
 constexpr std::size_t most_looks = 100'000;
-/// How many deadlocks are written; of others it is said that there are more.
-constexpr std::size_t most_deadlocks = 2;
 
 /// A thread, and the memory of its name.
 struct Thread {
@@ -83,8 +81,8 @@ class Dump {
     say_summary(summary, threads_, waiting_);
     put(summary);
     if (waiting_for_most_ > 0) put_most_waited_for();
-    lot::try_each_thread([this](std::uint32_t holder) { put_deadlock(holder); });
-    put_rest_of_deadlocks();
+    lot::try_each_thread([this](std::uint32_t holder) { look_for_deadlock(holder); });
+    put_deadlocks();
     for (const bool waiting : {true, false})
       lot::try_each_thread([this, waiting](std::uint32_t holder) { put_thread(holder, waiting); });
     TextBuffer rest;
@@ -136,7 +134,7 @@ class Dump {
   }
 
   /// By the first of its threads, as they are gone through.
-  void put_deadlock(std::uint32_t holder) noexcept {
+  void look_for_deadlock(std::uint32_t holder) noexcept {
     WaitEdge first;
     if (looks_ >= most_looks || !look(holder, first)) return;
     bool is_first = true;
@@ -148,8 +146,8 @@ class Dump {
     };
     const lot::Path path = lot::follow_twice(first, compare, look_on);
     if (!lot::is_own_deadlock(path) || !is_first || looks_ >= most_looks) return;
-    if (++deadlocks_ > most_deadlocks) return;
-    TextBuffer line;
+    if (++deadlocks_ > 1) return;
+    TextBuffer& line = deadlock_;
     line << deadlock_head(name_of(path.deadlock));
     lot::follow(
         first,
@@ -162,19 +160,15 @@ class Dump {
       line << ended_thread;
     else
       say_short(line, holder);
-    put(line);
   }
 
-  void put_rest_of_deadlocks() noexcept {
+  void put_deadlocks() noexcept {
+    if (deadlocks_ > 1) deadlock_ << "; and " << deadlocks_ - 1 << " more";
+    if (deadlocks_ > 0) put(deadlock_);
+    if (looks_ < most_looks) return;
     TextBuffer line;
-    if (deadlocks_ > most_deadlocks) {
-      line << "and ";
-      say_count(line, deadlocks_ - most_deadlocks, "more deadlock");
-      put(line);
-    } else if (looks_ >= most_looks) {
-      line << "whether there are more deadlocks was not looked for: too many wait";
-      put(line);
-    }
+    line << "whether there are more deadlocks was not looked for: too many wait";
+    put(line);
   }
 
   void put_thread(std::uint32_t holder, bool waiting) noexcept {
@@ -222,6 +216,7 @@ class Dump {
   std::size_t waiting_for_most_ = 0;
   WaitEdge most_;
   std::size_t deadlocks_ = 0;
+  TextBuffer deadlock_;
   std::size_t looks_ = 0;
   bool is_busy_ = false;
   bool names_are_known_ = true;

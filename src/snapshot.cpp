@@ -113,7 +113,11 @@ std::string Snapshot::text() const {
     summary << "\n";
   }
   std::string text(summary.view());
-  for (const DeadlockSeen& deadlock : deadlocks) text += text_of_deadlock(deadlock, *this) + "\n";
+  if (!deadlocks.empty()) {
+    text += text_of_deadlock(deadlocks.front(), *this);
+    const std::size_t more = deadlocks.size() - 1;
+    text += more > 0 ? "; and " + std::to_string(more) + " more\n" : "\n";
+  }
   for (const ThreadSeen& thread : threads)
     text += "  " + thread.text() + " " + text_of_wait(thread, *this) + "\n";
   for (const LockSeen& lock : locks)

@@ -146,10 +146,6 @@ def _name_in(names, ident):
     return names.get(ident, "thread (ident {})".format(ident))
 
 
-# How many deadlocks the summary has.
-_MOST_DEADLOCKS = 2
-
-
 def dump_text(threads, locks, deadlocks):
     """All of it, what matters most first; ends with a newline."""
     names = {thread[_IDENT]: thread_name(thread) for thread in threads}
@@ -163,10 +159,9 @@ def dump_text(threads, locks, deadlocks):
         if holder in names:
             line += "; {} has held it for {} or more".format(names[holder], time_text(held))
         lines.append(line)
-    lines += [_deadlock_line(*deadlock, names) for deadlock in deadlocks[:_MOST_DEADLOCKS]]
-    more = len(deadlocks) - _MOST_DEADLOCKS
-    if more > 0:
-        lines.append("and {} more deadlock{}".format(more, "" if more == 1 else "s"))
+    if deadlocks:
+        more = len(deadlocks) - 1
+        lines.append(_deadlock_line(*deadlocks[0], names) + ("; and {} more".format(more) if more else ""))
     stuck = {ident for deadlock in deadlocks for ident in deadlock[2]}
     holders = {thread[_WAIT][_BLOCKER] for thread in waiting}
     stacks = sys._current_frames()

@@ -156,7 +156,7 @@ class Programs(Gdb):
             summary = self.first_copy(text)
             summary = summary[: next(number for number, line in enumerate(summary) if line.startswith("  "))]
             self.assertLessEqual(len(summary), 4)  # and a line that says which copy it is
-            self.assertEqual(summary[2], "deadlock: 2 threads wait for each other: one, two; and 3 others")
+            self.assertEqual(summary[2], "deadlock: one -> two -> one; and 3 more")
 
     def test_deadlocks_are_those_that_the_library_has_found(self):
         found = deadlocks(between(self.stuck.text, "deadlocks:", "snapshot:"))
@@ -195,12 +195,12 @@ class Programs(Gdb):
         self.addCleanup((self.folder / "module-away").rename, self.module)
         told = gdb("underthread locks", files=["-c", self.folder / "core"])
         self.assertEqual(told.count("in waits of underthread"), 2, told)
-        self.assertIn("\ndeadlock: 2 threads wait for each other: one, two; and 3 others\n", told)
+        self.assertIn("\ndeadlock: one -> two -> one; and 3 more\n", told)
         self.assertIn("for lock 'of the module', held by the main thread", told)
 
     def test_the_core_alone_has_it_where_the_program_is_another(self):
         told = gdb("underthread locks", files=[shutil.which("cat"), self.folder / "core"])
-        self.assertIn("\ndeadlock: 2 threads wait for each other: one, two; and 3 others\n", told)
+        self.assertIn("\ndeadlock: one -> two -> one; and 3 more\n", told)
 
     def test_another_layout_is_refused(self):
         data = self.program.read_bytes()
