@@ -3,6 +3,8 @@
 ``python -m underthread app.py`` runs a program on them. In a program, ``underthread.install()`` puts
 them in place, best before ``threading`` is imported, and ``underthread.uninstall()`` puts back what was
 there; ``underthread.is_active()`` says which of the two it is.
+
+PYTEST_DONT_REWRITE: it may be there before pytest is.
 """
 
 from underthread import _install

@@ -146,8 +146,8 @@ def _name_in(names, ident):
     return names.get(ident, "thread (ident {})".format(ident))
 
 
-def dump_text(threads, locks, deadlocks):
-    """All of it, what matters most first; ends with a newline."""
+def dump_text(threads, locks, deadlocks, shown=lambda frames: frames):
+    """All of it, what matters most first; ends with a newline. ``shown``: of a stack's frames, those to be shown."""
     names = {thread[_IDENT]: thread_name(thread) for thread in threads}
     waiting = [thread for thread in threads if thread[_WAIT]]
     lines = ["{} thread{}: {} in waits of underthread, {} elsewhere".format(
@@ -175,7 +175,7 @@ def dump_text(threads, locks, deadlocks):
         lines += ["", "{} {}".format(thread_text(thread), wait_text(thread, names))]
         if thread[_HOLDS]:
             lines.append("  it holds interrupts off")
-        lines += ["  at {}".format(frame_text(*frame)) for frame in frames(stacks.get(thread[_IDENT]))]
+        lines += ["  at {}".format(frame_text(*frame)) for frame in shown(frames(stacks.get(thread[_IDENT])))]
     free = [lock for lock in locks if not lock[6]]
     if free:
         lines.append("")
