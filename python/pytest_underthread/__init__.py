@@ -26,9 +26,6 @@ class _Asked:
         self.why_not = None  # why underthread cannot be active
 
 
-_KEY = pytest.StashKey[_Asked]()
-
-
 def read_seconds(value):
     """Seconds, from a number or its text. @raises ValueError"""
     try:
@@ -67,7 +64,7 @@ def pytest_configure(config):
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config, items):
-    asked = config.stash[_KEY]
+    asked = config._hang_timeout
     if asked.seconds is None and any(item.get_closest_marker("hang_timeout") for item in items):
         asked.where = "the marker hang_timeout"
         _install(config, asked)
@@ -75,7 +72,7 @@ def pytest_collection_modifyitems(config, items):
 
 
 def pytest_report_header(config):
-    asked = config.stash[_KEY]
+    asked = config._hang_timeout
     if not asked.seconds:
         return None
     if asked.why_not:
@@ -84,9 +81,9 @@ def pytest_report_header(config):
 
 
 def _begin(config):
-    asked = config.stash.get(_KEY, None)
+    asked = getattr(config, "_hang_timeout", None)
     if asked is None:
-        asked = config.stash[_KEY] = _read(config)
+        asked = config._hang_timeout = _read(config)
         if asked.seconds:
             _install(config, asked)
     return asked
@@ -122,7 +119,7 @@ def _install(config, asked):
 
 
 def _watch_over(config):
-    asked = config.stash[_KEY]
+    asked = config._hang_timeout
     if not asked.why_not:
         from pytest_underthread._hung_tests import HungTests
 
@@ -131,9 +128,7 @@ def _watch_over(config):
 
 def _beside_another(config, asked):
     """What to say about pytest-timeout; "": it has no limit in this run."""
-    if not config.pluginmanager.hasplugin("timeout"):
-        return ""
-    theirs = getattr(config, "_env_timeout", None)
+    theirs = getattr(config, "_env_timeout", None)  # where it keeps it
     if not theirs:
         return ""
     first = "that limit" if theirs <= asked.seconds else "hang_timeout"

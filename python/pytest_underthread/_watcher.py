@@ -48,22 +48,25 @@ def is_traced_by_a_debugger():
     return traces_for_a_debugger(sys.gettrace())
 
 
-def stack_of(ident):
-    frames, frame = [], sys._current_frames().get(ident)
+def stack_of(frame):
+    """Its frames, the innermost first."""
+    frames = []
     while frame is not None:
         frames.append(frame)
         frame = frame.f_back
     return frames
 
 
-def is_debugged(ident):
+def is_debugged(phase):
     """Whether somebody looks at that thread with a debugger."""
     monitoring = getattr(sys, "monitoring", None)
     if monitoring is not None and monitoring.get_tool(monitoring.DEBUGGER_ID) is not None:
         return True
-    return any(
-        is_debugger(frame.f_globals.get("__name__", "")) or traces_for_a_debugger(frame.f_trace)
-        for frame in stack_of(ident)
+    stack = stack_of(sys._current_frames().get(phase.ident))
+    # pdb leaves its function in the outermost frame when it has been told to continue.
+    inside = stack[: len(stack) - phase.depth]
+    return any(is_debugger(frame.f_globals.get("__name__", "")) for frame in stack) or any(
+        traces_for_a_debugger(frame.f_trace) for frame in inside
     )
 
 
@@ -78,6 +81,8 @@ class Phase:
         self.shown = shown  # of all frames of a stack, those that a dump has
         self.tell_more = tell_more  # writes, by a function that it is given, what else is to be told before the run ends
         self.ident = _thread.get_ident()
+        # How many frames the phase is in: not this one, nor its caller, which is a hook of pytest's, nor that's.
+        self.depth = len(stack_of(sys._getframe())) - 3
         # Guarded by the watcher's lock.
         self.is_over = False
         self.acts_at = NEVER
@@ -266,7 +271,7 @@ class Watcher:
             self._tell("underthread: hang_timeout: {}: {!r}\n".format(phase.what, error))
 
     def _act(self, phase):
-        if is_debugged(phase.ident):
+        if is_debugged(phase):
             with self._lock:
                 phase.acts_at = NEVER
             return

@@ -66,9 +66,10 @@ def wait_text(thread, names):
     return text
 
 
-# Files whose frames are only on the way to what waits: those of the package, and of threading.
-_OWN = os.path.dirname(os.path.abspath(__file__)) + os.sep
-_LAUNCHER = _OWN + "_launch.py"
+# Files whose frames are only on the way to what waits: those of the package, of our plugin of pytest, and of threading.
+_PACKAGE = os.path.dirname(os.path.abspath(__file__))
+_OWN = (_PACKAGE + os.sep, os.path.join(os.path.dirname(_PACKAGE), "pytest_underthread", ""))
+_LAUNCHER = os.path.join(_PACKAGE, "_launch.py")
 
 
 def _is_on_the_way(filename):
