@@ -372,7 +372,7 @@ class Watcher:
 
     def _on_deadlock(self, kind, is_orphaned, threads):
         text = _inspect.deadlock_text(kind, is_orphaned, threads)
-        phase = self._phases[-1] if self._phases else None
+        phase = next(iter(self._phases[-1:]), None)
         if phase is None:
             self._tell("underthread: {}\n".format(text))
         elif kind != "certain" or not any(

@@ -99,10 +99,11 @@ class Package(unittest.TestCase):
     def test_the_wheel_holds_the_package_and_its_licence(self):
         with zipfile.ZipFile(self.wheel) as wheel:
             names = set(wheel.namelist())
+            entry_points = wheel.read(f"underthread-{VERSION}.dist-info/entry_points.txt").decode()
         information = f"underthread-{VERSION}.dist-info/"
         package = ROOT / "python"
-        modules = {path.relative_to(package).as_posix() for path in (package / "underthread").rglob("*")
-                   if path.is_file() and "__pycache__" not in path.parts}
+        modules = {path.relative_to(package).as_posix() for name in ("underthread", "pytest_underthread")
+                   for path in (package / name).rglob("*") if path.is_file() and "__pycache__" not in path.parts}
         others = {name for name in names if not name.startswith(information)}
         # It is there for an interpreter that has a library to link with.
         others.discard(f"underthread-{VERSION}.data/scripts/underthread-python")
@@ -110,6 +111,7 @@ class Package(unittest.TestCase):
         self.assertEqual(others, modules | {extension, "underthread/_gdb/underthread-gdb.py"})
         self.assertLessEqual({information + name for name in ("METADATA", "entry_points.txt", "licenses/LICENSE")},
                              names)
+        self.assertIn("[pytest11]\npytest_underthread = pytest_underthread", entry_points.replace("=", " = ").replace("  ", " "))
 
     def test_the_wheel_works_in_a_fresh_environment(self):
         python = self.venv("from-wheel")
