@@ -15,7 +15,7 @@ NEEDED = ("pytest", "xdist", "pytest_asyncio", "pytest_timeout", "anyio")
 DEBIAN = "/usr/lib/python3/dist-packages"
 # What those are made of. Nothing else of Debian's folder is shown to an interpreter that is not Debian's.
 PARTS = NEEDED + (
-    "_pytest", "pytest_xdist", "pluggy", "iniconfig", "packaging", "attr", "attrs", "execnet", "sniffio", "idna",
+    "_pytest", "pytest_xdist", "py", "pluggy", "iniconfig", "packaging", "attr", "attrs", "execnet", "sniffio", "idna",
     "exceptiongroup", "tomli", "pygments", "typing_extensions",
 )  # fmt: skip
 
@@ -38,7 +38,7 @@ def set_up():
         raise AssertionError(
             "the tests of the pytest plugin need {}. Install them:\n"
             "    apt-get install python3-pytest python3-pytest-xdist python3-pytest-asyncio python3-pytest-timeout "
-            "python3-anyio\n"
+            "python3-anyio python3-exceptiongroup python3-tomli\n"
             "    or {} -m pip install pytest pytest-xdist pytest-asyncio pytest-timeout anyio\n{}".format(
                 ", ".join(NEEDED), sys.executable, found.stderr
             )

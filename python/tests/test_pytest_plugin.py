@@ -145,6 +145,8 @@ class Waits(Suite):
         for name in "test_case", "test_case_raises":
             self.assert_took_too_long(f"TestCase.{name}", f"TestCase::{name}")
             self.assertEqual(how[f"TestCase::{name}"], "FAILED", name)
+        # Code that catches what it knows does not catch it.
+        self.assertNotIn("how it ended", self.report("test_exception") + self.report("test_timeout_error"))
         self.assertIn("how it ended after that -", self.report("test_another"))
         self.assertIn("by ValueError: in its stead", self.report("test_another"))
         self.assertIn("as if nothing had been raised in it", self.report("test_raises"))
@@ -294,7 +296,7 @@ class Threads(Suite):
                 time.sleep(3600)
             def test_after(): assert len(os.listdir("/proc/self/task")) == 2
             """,
-            "-W", "error",
+            "-W", "error:This process",
             files={
                 "conftest_py": "import os\nseen = []\n"
                 "os.register_at_fork(before=lambda: seen.append(len(os.listdir('/proc/self/task'))))\n"
@@ -331,7 +333,9 @@ class TheEnd(Suite):
                     self.ended.stderr,
                 )
                 self.assertRegex(self.ended.stderr, r"\nMainThread .*\n  at .*test_it\.py:\d+ in test_stuck: ctypes")
-                self.assertIn("printed before", self.ended.stdout if options else self.ended.stderr)
+                # First what matters, past the capture.
+                _, end, rest = self.ended.stderr.partition("The run ends here.")
+                self.assertIn("printed before", self.ended.stdout if options else rest)
                 self.assertEqual(how["test_before"], "PASSED")
                 self.assertNotIn("test_after", how)
 
