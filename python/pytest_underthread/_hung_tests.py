@@ -176,8 +176,13 @@ class HungTests:
             if task is None:
                 return await function(*args, **kwargs)
 
+            is_inside, is_cancelled = True, False
+
             def cancel_it(heard):
-                if not task.done() and self._watcher.may_cancel(phase, heard):
+                # The task may do other things when the test has ended: all tests of a loop may be in one.
+                nonlocal is_cancelled
+                if is_inside and self._watcher.may_cancel(phase, heard):
+                    is_cancelled = True
                     task.cancel()
 
             def cancel(heard):
@@ -192,13 +197,14 @@ class HungTests:
                 return await function(*args, **kwargs)
             except asyncio.CancelledError as error:
                 failure = phase.cancelled_by
-                if failure is None:
+                if failure is None or not is_cancelled:
                     raise
-                if hasattr(task, "uncancel"):
-                    task.uncancel()
                 raise failure.with_traceback(error.__traceback__) from None
             finally:
                 phase.cancel = None
+                is_inside = False
+                if is_cancelled and hasattr(task, "uncancel"):
+                    task.uncancel()
 
         return limited
 
@@ -265,7 +271,8 @@ def _is_among(error, failures):
 def _as_raised(failures):
     failure = next((each for each in failures if each.__traceback__ is not None), failures[0])
     if failure.__traceback__ is None:
-        # It came where exceptions are lost.
+        # It came where exceptions are lost, or a task was cancelled that has caught that.
+        failure.pytrace = False
         try:
             raise failure
         except HangTimeout:

@@ -117,6 +117,7 @@ class Watcher:
         self._is_to_stop = False
         self._forks = 0
         self._wakes_at = NEVER
+        self._last_limit = 0
         self.ident = self._native_id = None
 
     # What those who run tests call.
@@ -154,7 +155,9 @@ class Watcher:
     def begin(self, phase):
         with underthread.hold_interrupts():
             with self._lock:
-                phase.acts_at = self._clock() + phase.seconds if phase.seconds else NEVER
+                if phase.seconds:
+                    phase.acts_at = self._clock() + phase.seconds
+                    self._last_limit = phase.seconds
                 self._phases.append(phase)
                 self._see_to(phase)
 
@@ -177,6 +180,8 @@ class Watcher:
 
     def threads_text(self, wanted):
         """What those of `wanted` that are alive do, a paragraph each; ""."""
+        if not wanted:
+            return ""
         threads, _ = _core.snapshot()
         names = {each[0]: _inspect.thread_name(each) for each in threads}
         stacks = sys._current_frames()
@@ -221,7 +226,9 @@ class Watcher:
                         return
                     now = self._clock()
                     due = next((each for each in self._phases if each.acts_at <= now), None)
+                    # The next phase often has the limit of the last, and then need not ring: that is not over before.
                     self._wakes_at = min((each.acts_at for each in self._phases), default=NEVER)
+                    self._wakes_at = min(self._wakes_at, now + (self._last_limit or _LONGEST_SLEEP))
                     left = min(max(self._wakes_at - now, 0), _LONGEST_SLEEP)
                 if due is None:
                     self._bell.acquire(timeout=left)

@@ -87,8 +87,9 @@ class Waits(Suite):
                 def tearDown(self): time.sleep(3600)
                 def test_tear_down(self): pass
             @pytest.fixture
-            def half(): time.sleep(0.2); yield; time.sleep(0.2)
-            def test_three_times(half): time.sleep(0.2)
+            def half(): time.sleep(0.4); yield; time.sleep(0.4)
+            @pytest.mark.hang_timeout(1)
+            def test_three_times(half): time.sleep(0.4)
             def test_all_is_torn_down(): assert torn_down == ["test_setup", "test_teardown", "test_call"]
             """
         )
@@ -161,7 +162,7 @@ class Waits(Suite):
                 finally: queue.Queue().get()
             def test_after(): pass
             """,
-            files={"conftest_py": "import pytest_underthread._watcher as w\nw.GRACE = 0.2\n"},
+            files={"conftest_py": "import pytest_underthread._watcher as w\nw.GRACE = 1\n"},
         )
         self.assert_took_too_long("test_again", "test_again")
         self.assertEqual(how["test_after"], "PASSED")
@@ -291,7 +292,7 @@ class Threads(Suite):
                 pid = os.fork()
                 if not pid:
                     # It is not limited.
-                    time.sleep(0.5)
+                    time.sleep(0.9)
                     os._exit(7)
                 time.sleep(3600)
             def test_after(): assert len(os.listdir("/proc/self/task")) == 2
@@ -319,7 +320,7 @@ class TheEnd(Suite):
     def test_after(): pass
     def test_after_2(): pass
     """
-    SOON = {"conftest_py": "import pytest_underthread._watcher as w\nw.GRACE = 0.3\n"}
+    SOON = {"conftest_py": "import pytest_underthread._watcher as w\nw.GRACE = 1\n"}
 
     def test_a_thread_that_does_not_come_back_ends_the_run(self):
         for options in [], ["-s"]:
@@ -327,7 +328,7 @@ class TheEnd(Suite):
                 how = self.run_suite(self.STUCK, *options, files=self.SOON)
                 self.assertEqual(self.ended.returncode, 1)
                 self.assertIn(
-                    "underthread: hang_timeout: test_it.py::test_stuck (call) took more than 0.3 s\n"
+                    "underthread: hang_timeout: test_it.py::test_stuck (call) took more than 0.5 s\n"
                     "underthread: the thread has not come back since, to have an exception raised in it. "
                     "The run ends here.\n",
                     self.ended.stderr,
@@ -355,7 +356,7 @@ class TheEnd(Suite):
     def test_with_xdist_only_its_worker_ends(self):
         how = self.run_suite(self.STUCK, "-n", "2", plugins=["xdist.plugin", "xdist.looponfail"], files=self.SOON)
         self.assertRegex(self.out, r"worker '?gw\d'? crashed while running '?test_it\.py::test_stuck")
-        self.assertIn("underthread: hang_timeout: test_it.py::test_stuck (call) took more than 0.3 s", self.ended.stderr)
+        self.assertIn("underthread: hang_timeout: test_it.py::test_stuck (call) took more than 0.5 s", self.ended.stderr)
         for name in "test_before", "test_after", "test_after_2":
             self.assertEqual(how[name], "PASSED")
 
