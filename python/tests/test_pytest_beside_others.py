@@ -153,8 +153,9 @@ class Debuggers(Suite):
     def test_pdb_is_entered_where_the_test_hangs(self):
         program = self.suite("def test_hangs():\n    here = 'found'\n    queue.Queue().get()\n")
         with program.start([sys.executable], *self.command("--pdb"), env=environment()) as process:
-            out, err = process.communicate("import time; time.sleep(0.9)\nu\nu\nu\nu\np here\nq\n", timeout=PATIENCE)
+            out, err = process.communicate("import time; time.sleep(0.9)\nu\nu\np here\nq\n", timeout=PATIENCE)
         self.assertIn("entering PDB", out)
+        self.assertIn("(Pdb) 'found'\n", out)
         self.assertIn("1 failed", out)
 
 
