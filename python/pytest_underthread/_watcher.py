@@ -27,6 +27,7 @@ MOST_FAILURES = 3
 LOOP_PATIENCE = 0.25
 
 _LONGEST_SLEEP = 3600.0
+_MOST_NOTES = 10
 
 _DEBUGGERS = {"bdb", "pdb", "ipdb", "pudb", "debugpy"}
 
@@ -81,7 +82,7 @@ class Phase:
         self.shown = shown  # of all frames of a stack, those that a dump has
         self.tell_more = tell_more  # writes, by a function that it is given, what else is to be told before the run ends
         self.ident = _thread.get_ident()
-        # How many frames the phase is in: not this one, nor its caller, which is a hook of pytest's, nor that's.
+        # How many frames were there before the phase: not this one, its caller, and the hook of pytest's that calls that.
         self.depth = len(stack_of(sys._getframe())) - 3
         # Guarded by the watcher's lock.
         self.is_over = False
@@ -238,16 +239,14 @@ class Watcher:
     def _stop(self):
         """Ends the thread, and returns when the system knows it no more."""
         with self._lock:
-            if not self._is_running:
-                return
-            self._is_to_stop = True
-            self._ring()
-        if _thread.get_ident() == self.ident:
-            return
+            if self._is_running:
+                self._is_to_stop = True
+                self._ring()
         while self._is_running or (
             self._native_id and os.path.exists("/proc/self/task/{}".format(self._native_id))
         ):
             _pause()
+        self._native_id = None
 
     def _before_fork(self):
         with underthread.hold_interrupts():
@@ -298,15 +297,20 @@ class Watcher:
             if not self._fail(phase, failure):
                 return
             if call_in_loop is None:
-                underthread.interrupt(phase.ident, failure)
+                _core.interrupt(phase.ident, failure)
                 return
             phase.cancelled_by = failure
         self._have_cancelled(phase, failure, call_in_loop)
 
     def _make_dump(self, phase):
+        """What all threads do, ours left out, as tuples and as text."""
         threads, locks = _core.snapshot()
         threads = [each for each in threads if each[0] != self.ident]
-        return threads, _inspect.dump_text(threads, locks, phase.shown)
+        try:
+            return threads, _inspect.dump_text(threads, locks, phase.shown)
+        except Exception as error:
+            # The test is to fail all the same.
+            return threads, "no dump: {!r}\n".format(error)
 
     def _fail(self, phase, failure):
         """With the lock. @return False: the phase has ended"""
@@ -326,7 +330,7 @@ class Watcher:
             # It may have come just now.
             if heard.locked() and not phase.is_over:
                 phase.cancelled_by = None
-                underthread.interrupt(phase.ident, failure)
+                _core.interrupt(phase.ident, failure)
 
     def may_cancel(self, phase, heard):
         """In the loop, which is asked to cancel the task."""
@@ -348,7 +352,7 @@ class Watcher:
                 failure = phase.make_failure(str(phase.failures[0]))
                 if self._fail(phase, failure):
                     phase.cancelled_by = None
-                    underthread.interrupt(phase.ident, failure)
+                    _core.interrupt(phase.ident, failure)
 
     def _end_run(self, phase, why):
         with self._lock:
@@ -385,7 +389,8 @@ class Watcher:
         elif kind != "certain" or not any(
             each[0] == phase.ident or (each[0], each[1]) not in phase.earlier for each in threads
         ):
-            phase.notes.append(text)
+            if len(phase.notes) < _MOST_NOTES:
+                phase.notes.append(text)
         else:
             failure = phase.make_failure("hang_timeout: {}: {}".format(phase.what, text))
             is_mine = phase.ident == _thread.get_ident()
@@ -394,7 +399,7 @@ class Watcher:
                     if not phase.failures and self._fail(phase, failure):
                         self._see_to(phase)
                         if not is_mine:
-                            underthread.interrupt(phase.ident, failure)
+                            _core.interrupt(phase.ident, failure)
             if is_mine:
                 raise failure
         if kind == "certain":

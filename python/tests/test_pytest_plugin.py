@@ -154,6 +154,27 @@ class Waits(Suite):
         self.assertRegex(self.report("test_raises"), r"\n> +with pytest.raises\(BaseException\): time.sleep")
         self.assertEqual(how["test_after"], "PASSED")
 
+    def test_what_a_test_replaces_is_not_what_limits_it(self):
+        how = self.run_suite(
+            """
+            import builtins
+            def test_replaces(monkeypatch):
+                monkeypatch.setattr(builtins, "open", None)
+                monkeypatch.setattr(time, "monotonic", lambda: 0)
+                monkeypatch.setattr(time, "sleep", None)
+                monkeypatch.setattr(threading, "Lock", None)
+                queue.Queue.get(underthread.queue)
+            def test_uninstalls():
+                underthread.uninstall()
+                time.sleep(3600)
+            def test_after(): underthread.install()
+            underthread.queue = queue.Queue()
+            """
+        )
+        self.assert_took_too_long("test_replaces", "test_replaces")
+        self.assert_took_too_long("test_uninstalls", "test_uninstalls")
+        self.assertEqual(how["test_after"], "PASSED")
+
     def test_a_test_that_waits_again_in_its_clean_up_is_raised_in_again(self):
         how = self.run_suite(
             """
