@@ -71,6 +71,10 @@ def is_debugged(phase):
     )
 
 
+def _is_timekeeper(thread):
+    return thread[2] == "underthread" and _inspect.python_thread(thread[0]) is None
+
+
 class Phase:
     """What must not take longer than its time, in the thread that makes this."""
 
@@ -176,14 +180,19 @@ class Watcher:
             with self._lock:
                 phase.acts_at = NEVER
 
+    def _snapshot(self):
+        """The program's threads, and its locks: without this one, and the one that looks after `time_limit`."""
+        threads, locks = _core.snapshot()
+        return [each for each in threads if each[0] != self.ident and not _is_timekeeper(each)], locks
+
     def threads_now(self):
-        return {(each[0], each[1]) for each in _core.snapshot()[0] if each[0] != self.ident}
+        return {(each[0], each[1]) for each in self._snapshot()[0]}
 
     def threads_text(self, wanted):
         """What those of `wanted` that are alive do, a paragraph each; ""."""
         if not wanted:
             return ""
-        threads, _ = _core.snapshot()
+        threads, _ = self._snapshot()
         names = {each[0]: _inspect.thread_name(each) for each in threads}
         stacks = sys._current_frames()
         lines = []
@@ -304,8 +313,7 @@ class Watcher:
 
     def _make_dump(self, phase):
         """What all threads do, ours left out, as tuples and as text."""
-        threads, locks = _core.snapshot()
-        threads = [each for each in threads if each[0] != self.ident]
+        threads, locks = self._snapshot()
         try:
             return threads, _inspect.dump_text(threads, locks, phase.shown)
         except Exception as error:

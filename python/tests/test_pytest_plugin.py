@@ -282,13 +282,17 @@ class Threads(Suite):
         self.run_suite(
             """
             def start(name):
-                threading.Thread(target=threading.Event().wait, daemon=True, name=name).start()
+                threading.Thread(target=wait, daemon=True, name=name).start()
+            def wait():
+                # A thread of underthread's own looks after this.
+                with underthread.time_limit(3600): threading.Event().wait()
             @pytest.fixture(scope="module")
             def server(): start("server")
             @pytest.fixture
             def client(): start("client")
             def test_it(server, client):
                 start("own")
+                while len(os.listdir("/proc/self/task")) != 6: time.sleep(0.001)
                 assert 0
             """
         )
