@@ -181,9 +181,9 @@ class Watcher:
                 phase.acts_at = NEVER
 
     def _snapshot(self):
-        """The program's threads, and its locks: without this one, and the one that looks after `time_limit`."""
-        threads, locks = _core.snapshot()
-        return [each for each in threads if each[0] != self.ident and not _is_timekeeper(each)], locks
+        """The program's threads, locks and deadlocks: without this one, and the one that looks after `time_limit`."""
+        threads, *rest = _core.snapshot()
+        return ([each for each in threads if each[0] != self.ident and not _is_timekeeper(each)], *rest)
 
     def threads_now(self):
         return {(each[0], each[1]) for each in self._snapshot()[0]}
@@ -192,7 +192,7 @@ class Watcher:
         """What those of `wanted` that are alive do, a paragraph each; ""."""
         if not wanted:
             return ""
-        threads, _ = self._snapshot()
+        threads = self._snapshot()[0]
         names = {each[0]: _inspect.thread_name(each) for each in threads}
         stacks = sys._current_frames()
         lines = []
@@ -313,9 +313,9 @@ class Watcher:
 
     def _make_dump(self, phase):
         """What all threads do, ours left out, as tuples and as text."""
-        threads, locks = self._snapshot()
+        threads, locks, deadlocks = self._snapshot()
         try:
-            return threads, _inspect.dump_text(threads, locks, phase.shown)
+            return threads, _inspect.dump_text(threads, locks, deadlocks, phase.shown)
         except Exception as error:
             # The test is to fail all the same.
             return threads, "no dump: {!r}\n".format(error)
