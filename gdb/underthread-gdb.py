@@ -355,8 +355,14 @@ class Text:
                 count(len(threads), "thread"), waiting, len(threads) - waiting
             )
         ]
-        if locks and locks[0].waiting:
-            most = locks[0]
+        # Not those of waiters of conditions: each has its own.
+        crowded = {
+            thread.wait.address
+            for thread in threads
+            if thread.wait and (thread.wait.blocker != thread.holder or thread.wait.only_it)
+        }
+        most = next((lock for lock in locks if lock.waiting and lock.address in crowded), None)
+        if most:
             line = "most waited for: {}, by {}".format(lock_text(most), count(most.waiting, "thread"))
             holder = self.all.by_holder.get(most.holder)
             if holder:
@@ -421,9 +427,12 @@ class Text:
         if wait.address:
             text = "has waited {} for {}".format(lasted, lock_text(wait))
             if wait.has_blocker:
-                is_own = wait.blocker == thread.holder
-                text += ", " + ("which it holds itself" if is_own else self.holder_text(True, wait.blocker))
-                text += "" if wait.only_it else " (any thread may release it)"
+                # A condition's waiter has acquired its lock once before, for another to release it.
+                if wait.blocker == thread.holder:
+                    text += ", which it holds itself" if wait.only_it else ", which another thread is to release"
+                else:
+                    text += ", " + self.holder_text(True, wait.blocker)
+                    text += "" if wait.only_it else " (any thread may release it)"
         elif wait.kind == "join" and wait.has_blocker:
             text = "has waited {} for {} to end".format(lasted, self.name_of(wait.blocker))
         elif wait.kind == "sleep":

@@ -116,6 +116,8 @@ class Dump {
     if (waits || is_busy_) ++waiting_;
     if (is_busy_) ++busy_;
     if (!waits || !edge.kind->is_lock || !edge.is_first) return;
+    // A condition's waiter, who has a lock of its own.
+    if (lot::thread_of(edge.blocker) == holder && !(edge.blocker & lot::only_it)) return;
     const std::size_t waiters = lot::try_count_waiters(edge.key);
     if (waiters <= waiting_for_most_) return;
     waiting_for_most_ = waiters;

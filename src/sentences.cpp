@@ -64,11 +64,13 @@ void say_wait(TextBuffer& text, const ThreadWords& thread, const WaitWords* wait
     if (wait->lock.address) {
       text << " for ";
       say_lock(text, wait->lock);
+      // A condition's waiter has acquired its lock once before, for another to release it.
       if (wait->has_blocker && wait->blocker_is_itself)
-        text << ", which it holds itself";
+        text << (wait->only_it_can ? ", which it holds itself"
+                                   : ", which another thread is to release");
       else if (wait->has_blocker)
-        text << ", held by " << wait->blocker;
-      if (wait->has_blocker && !wait->only_it_can) text << " (any thread may release it)";
+        text << ", held by " << wait->blocker
+             << (wait->only_it_can ? "" : " (any thread may release it)");
     } else if (wait->lock.kind == "join" && wait->has_blocker) {
       text << " for " << wait->blocker << " to end";
     }

@@ -47,6 +47,16 @@ void find_deadlock_of(const lot::WaitEdge& first, std::vector<DeadlockSeen>& fou
   found.push_back(std::move(deadlock));
 }
 
+/// Not one of a condition's waiter, who has one of its own. Null: there is none.
+const LockSeen* most_waited_for(const Snapshot& all) {
+  for (const LockSeen& lock : all.locks)
+    for (const ThreadSeen& thread : all.threads)
+      if (thread.wait && thread.wait->address == lock.address &&
+          (thread.wait->blocker != thread.ident || thread.wait->only_it_can))
+        return &lock;
+  return nullptr;
+}
+
 }  // namespace
 
 Snapshot snapshot() {
@@ -105,8 +115,8 @@ std::string Snapshot::text() const {
   TextBuffer summary;
   say_summary(summary, threads.size(), static_cast<std::size_t>(waiting));
   summary << "\n";
-  if (!locks.empty() && locks.front().waiting > 0) {
-    const LockSeen& most = locks.front();
+  if (const LockSeen* const found = most_waited_for(*this)) {
+    const LockSeen& most = *found;
     say_most_waited_for(summary, words_of(most), most.waiting,
                         find(most.holder) ? short_name_in(*this, most.holder) : "",
                         most.held.count());

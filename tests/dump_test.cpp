@@ -169,6 +169,22 @@ TEST(Dump, CountsThoseWhoWaitForTheSameLock) {
   lock.unlock();
 }
 
+TEST(Dump, DoesNotCallALockMostWaitedForThatAConditionsWaiterHasOfItsOwn) {
+  const DeadlockHandler before = set_deadlock_handler(nullptr);
+  Lock own;
+  const Thread waiter({.name = "waiter"}, [&] {
+    own.acquire();
+    own.acquire();
+  });
+  ASSERT_TRUE(eventually_waits(waiter));
+  for (const std::string& text : {dumped(), snapshot().text()}) {
+    EXPECT_FALSE(has(text, "most waited for")) << text;
+    EXPECT_TRUE(has(text, ", which another thread is to release\n")) << text;
+  }
+  own.release();
+  set_deadlock_handler(before);
+}
+
 TEST(Dump, AllocatesNothingAndKeepsErrno) {
   const AbBa deadlock;
   Pipe pipe;

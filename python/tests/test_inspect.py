@@ -120,7 +120,7 @@ class Inspect(unittest.TestCase):
         heads = [line for line in lines[2:] if line and not line.startswith(" ")]
         self.assertRegex(heads[0], r"^(MainThread|idle) \(ident \d+, native id \d+\) ")
         self.assertRegex(out, r"\nclerk .* has waited .* for lock 'accounts', held by MainThread\n  at .*program.py:\d+ in clerk: with lock: pass\n")
-        self.assertRegex(out, r"\nidle .* has waited .* which it holds itself \(any thread may release it\)\n")
+        self.assertRegex(out, r"\nidle .* has waited .* which another thread is to release\n")
         self.assertRegex(out, r"\nMainThread .* runs, or waits for something else\n  at .*program.py:\d+ in <module>: underthread.dump")
 
     def test_a_dump_goes_to_stderr_past_what_python_keeps(self):

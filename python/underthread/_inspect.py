@@ -42,6 +42,13 @@ def time_text(seconds):
             return "{:.{}f} {}".format(seconds / size, 1 if seconds / size < 10 else 0, unit)
 
 
+def _holder_text(wait, is_itself, holder):
+    if is_itself:
+        # A condition's waiter has acquired its lock once before, for another to release it.
+        return ", which it holds itself" if wait[_ONLY_IT] else ", which another thread is to release"
+    return ", held by {}{}".format(holder, "" if wait[_ONLY_IT] else " (any thread may release it)")
+
+
 def wait_text(thread, names):
     """What a thread does, after its name. ``names``: of other threads, by ident."""
     wait = thread[_WAIT]
@@ -52,9 +59,7 @@ def wait_text(thread, names):
     if wait[_ADDRESS]:
         text = "has waited {} for {}".format(lasted, lock_text(wait[_KIND], wait[_ADDRESS], wait[_LOCK_NAME]))
         if blocker is not None:
-            text += ", which it holds itself" if blocker == thread[_IDENT] else ", held by {}".format(holder)
-            if not wait[_ONLY_IT]:
-                text += " (any thread may release it)"
+            text += _holder_text(wait, blocker == thread[_IDENT], holder)
     elif wait[_KIND] == "join" and blocker is not None:
         text = "has waited {} for {} to end".format(lasted, holder)
     elif wait[_KIND] == "sleep":
@@ -153,8 +158,12 @@ def dump_text(threads, locks, deadlocks, shown=lambda frames: frames):
     waiting = [thread for thread in threads if thread[_WAIT]]
     lines = ["{} thread{}: {} in waits of underthread, {} elsewhere".format(
         len(threads), "" if len(threads) == 1 else "s", len(waiting), len(threads) - len(waiting))]
-    if locks and locks[0][6]:
-        kind, address, name, _, holder, _, count, held = locks[0]
+    # Not those of waiters of conditions: each has its own.
+    crowded = {thread[_WAIT][_ADDRESS] for thread in waiting
+               if thread[_WAIT][_BLOCKER] != thread[_IDENT] or thread[_WAIT][_ONLY_IT]}
+    most = next((lock for lock in locks if lock[6] and lock[1] in crowded), None)
+    if most:
+        kind, address, name, _, holder, _, count, held = most
         line = "most waited for: {}, by {} thread{}".format(
             lock_text(kind, address, name), count, "" if count == 1 else "s")
         if holder in names:

@@ -102,7 +102,10 @@ class Run(unittest.TestCase):
         names = table[table.index("different") + 1 :]
         self.assertEqual(len(names), 20)
         self.assertIn("self", names)
-        self.assertRegex(lines[-1], r"^The same numbers three times, of all \d+ identifiers\.$")
+        hangs = lines.index("And a program that hangs (examples/python/hangs/transfer.py):")
+        self.assertRegex(lines[hangs - 2], r"^The same numbers three times, of all \d+ identifiers\.$")
+        self.assertEqual(lines[hangs + 1], "underthread: deadlock: 2 threads wait for each other")
+        self.assertRegex(lines[-1], r"at \S*transfer.py:12 in move: with second:$")
         self.assertNotIn("\r", err, "a progress bar, and no terminal")
 
     def test_main_job_on_a_terminal_shows_progress_and_stops_at_ctrl_c(self):

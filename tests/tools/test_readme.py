@@ -17,6 +17,7 @@ class Readme(unittest.TestCase):
         self.assertEqual(
             [path for path, _ in shown],
             [
+                "examples/python/hangs/transfer.py",
                 "examples/python/hello_interrupt.py",
                 "examples/python/hello_time_limit.py",
                 "examples/hello_interrupt.cpp",
