@@ -92,6 +92,8 @@ TEST(ThreadRecord, ANameIsKeptToThirtyOneBytes) {
   EXPECT_EQ(name_of(me), "indexer");
   set_name(me, std::string(100, 'x'));
   EXPECT_EQ(name_of(me), std::string(31, 'x'));
+  set_name(me, std::string(30, 'x') + "\xc3\xa4");
+  EXPECT_EQ(name_of(me), std::string(30, 'x')) << "half of a character";
   set_name(me, "");
   EXPECT_EQ(name_of(me), "");
 }

@@ -194,7 +194,7 @@ class DumpBySignal(unittest.TestCase):
         text = program.await_text("in <module>")
         self.assertIn(f"underthread: process {program.pid}: no thread could take the GIL within 0.2 s; ", text)
         self.assertRegex(text, "(?m)^deadlock: ")
-        self.assertRegex(text, r"has waited \S+ \w+ for lock 'orders', held by ")
+        self.assertRegex(text, r"\n  one \(ident .* has waited \S+ \w+ for lock 'orders', held by two\n")
         # The stack of each, under its ident.
         for ident in re.findall(r"\(ident (\d+) = 0x", text):
             self.assertRegex(text, f"(?i)thread 0x0*{int(ident):x} ")

@@ -39,6 +39,30 @@ class Start(unittest.TestCase):
         lock.release()
         wait_for(lambda: _thread._count() == before, "the end of the thread")
 
+    def test_the_kernel_knows_a_threads_name_cut_to_whole_characters(self):
+        self.assertEqual(
+            run(
+                """
+                import threading
+                def comm():
+                    with open("/proc/thread-self/comm") as file: seen.append(file.read().rstrip("\\n"))
+                seen = []
+                class Renamed(threading.Thread):
+                    def run(self): comm()
+                for name in "worker", "a-name-that-is-too-long", 14 * "x" + "\\xe4", "half \\ud800":
+                    thread = threading.Thread(target=comm, name=name)
+                    thread.start()
+                    thread.join()
+                thread = Renamed()
+                thread.name = "renamed"
+                thread.start()
+                thread.join()
+                print([name for name in seen if not name.startswith(("python", "half"))])
+                """
+            ),
+            "['worker', 'a-name-that-is-', 'xxxxxxxxxxxxxx', 'renamed']\n",
+        )
+
     def test_native_id_is_the_kernels_and_is_in_the_list_of_the_process(self):
         seen = []
 

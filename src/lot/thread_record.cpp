@@ -389,9 +389,14 @@ constinit const RecordsLayout records_layout{&chunks, chunks.size(), Chunk::size
                                              offsetof(Chunk, records)};
 #pragma GCC diagnostic pop
 
-void set_name(ThreadRecord& record, const std::string& name) noexcept {
+void set_name(ThreadRecord& record, std::string_view name) noexcept {
   std::array<char, sizeof(record.name)> bytes{};
-  std::memcpy(bytes.data(), name.data(), std::min(name.size(), bytes.size() - 1));
+  std::size_t size = name.size();
+  if (size >= bytes.size()) {
+    size = bytes.size() - 1;
+    while (size > 0 && (static_cast<unsigned char>(name[size]) & 0xC0) == 0x80) --size;
+  }
+  std::memcpy(bytes.data(), name.data(), size);
   for (std::size_t i = 0; i < record.name.size(); ++i) {
     std::uint64_t word;
     std::memcpy(&word, bytes.data() + i * sizeof word, sizeof word);

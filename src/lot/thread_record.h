@@ -20,6 +20,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "lot/callback.h"
 #include "lot/mailbox.h"
@@ -189,7 +190,8 @@ inline bool is_alive(std::uint32_t holder) noexcept {
 /// How many threads are known: ours that live, and others that have used the library.
 std::size_t live_count() noexcept;
 
-void set_name(ThreadRecord& record, const std::string& name) noexcept;
+/// What has no room is left out, whole characters of UTF-8.
+void set_name(ThreadRecord& record, std::string_view name) noexcept;
 /// Ends at a 0.
 using NameBytes = std::array<char, sizeof(ThreadRecord::name) + 1>;
 NameBytes name_bytes(const ThreadRecord& record) noexcept;

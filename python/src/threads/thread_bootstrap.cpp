@@ -4,6 +4,8 @@
 
 #include "cpython/threading_module.h"
 #include "interrupts/interrupts.h"
+#include "lot/thread_record.h"
+#include "os/native_thread.h"
 #include "state/module_state.h"
 #include "types/lock_object.h"
 
@@ -111,6 +113,19 @@ bool expect_bootstrap(PyObject* function, Bootstrap*& bootstrap) {
   made->failure->thread = Py_NewRef(PyMethod_GET_SELF(function));
   bootstrap = made;
   return true;
+}
+
+void name_this_thread(PyObject* function) {
+  PyObject* const name = attribute_of(PyMethod_GET_SELF(function), "_name");
+  const char* const text = name && PyUnicode_Check(name) ? PyUnicode_AsUTF8(name) : nullptr;
+  lot::ThreadRecord* const me = text ? lot::current() : nullptr;
+  if (me) {
+    lot::set_name(*me, text);
+    os::set_thread_name(text);
+  }
+  // A name that is none, or has half of a character.
+  PyErr_Clear();
+  Py_XDECREF(name);
 }
 
 void forget_bootstrap(Bootstrap* bootstrap) {

@@ -19,6 +19,11 @@ struct Bootstrap;
 /// null. @return false: a Python error is set
 bool expect_bootstrap(PyObject* function, Bootstrap*& bootstrap);
 
+/// In the new thread, before its function, which `expect_bootstrap` has taken: its name, as it is
+/// now, reaches the kernel (/proc, htop, gdb) and dumps that are made without Python, each cut to
+/// its length. From 3.14 on `threading` does that.
+void name_this_thread(PyObject* function);
+
 /// There is no thread after all.
 void forget_bootstrap(Bootstrap* bootstrap);
 

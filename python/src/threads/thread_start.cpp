@@ -178,6 +178,9 @@ void begin(Start* start, void (*run)(Start*), Ident& ident) {
 void run(Start* start) {
   ThreadHandle* const handle = start->handle;
   if (!attach(start)) return;
+#if !UNDERTHREAD_NAMES_THREADS
+  if (start->bootstrap) name_this_thread(start->function);
+#endif
 
   PyObject* const result = PyObject_Call(start->function, start->arguments, start->keywords);
   Py_XDECREF(result);
@@ -417,7 +420,7 @@ PyObject* set_name(PyObject* module, PyObject* arguments, PyObject* names) {
   const char* const text = name ? PyUnicode_AsUTF8AndSize(name, &size) : nullptr;
   lot::ThreadRecord* const me = lot::current();
   if (text && me)
-    lot::set_name(*me, std::string(text, static_cast<std::size_t>(size)));
+    lot::set_name(*me, {text, static_cast<std::size_t>(size)});
   else
     PyErr_Clear();
   return done;
