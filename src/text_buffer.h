@@ -38,7 +38,8 @@ class TextBuffer {
     return *this << std::string_view(digits.data(), end);
   }
 
-  std::array<char, 512> bytes_{};
+  // A dump has some of them at a time, on a signal stack of 8 KiB perhaps.
+  std::array<char, 320> bytes_{};
   std::size_t size_ = 0;
 };
 

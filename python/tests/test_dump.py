@@ -422,6 +422,13 @@ class DumpCommand(unittest.TestCase):
             self.assertIn("1 thread: ", ask(program.pid).stdout)
         self.assertEqual(program.answer(), "went on\n")
 
+    def test_a_process_that_has_become_another_is_left_alone(self):
+        program = Running(self, "say_ready(); read(); os.execv(sys.executable, [sys.executable, '-I', '-c', 'import time; time.sleep(3600)'])").await_asleep()
+        program.process.stdin.write("\n")
+        program.process.stdin.flush()
+        wait_for(lambda: "is not on underthread" in ask(program.pid).stderr, "another program")
+        self.assertIsNone(program.process.poll())
+
     def test_a_process_that_cannot_be_asked_is_left_alone(self):
         stock = subprocess.Popen([OURS[0], "-c", "print(1, flush=True); input()"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.addCleanup(stock.wait)

@@ -89,7 +89,8 @@ def _ask(process, is_json, patience):
     answer = bytearray(first)
     until = time.monotonic() + patience
     try:
-        while True:
+        # A process that it has forked meanwhile may hold the pipe open.
+        while not answer.endswith(b"\0"):
             more = _read(reader, until)
             if more is None:
                 raise _Failed("process {} has begun to answer, and has not gone on in {:g} s".format(process, patience))
@@ -98,9 +99,9 @@ def _ask(process, is_json, patience):
             answer += more
     finally:
         os.close(reader)
-    if len(answer) < 2:
-        raise _Failed("process {} has ended, or become another, before it could answer".format(process))
-    return bytes(answer[1:])
+    if not answer.endswith(b"\0"):
+        raise _Failed("process {} has ended, or become another, before it had answered".format(process))
+    return bytes(answer[1:-1])
 
 
 def _read(descriptor, until):

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "cpython/gil.h"
 #include "interrupts/interrupts.h"
@@ -68,6 +69,9 @@ constinit os::Notice notice;
 /// Whose requests they are; null: nobody's.
 constinit const ModuleState* owner = nullptr;
 
+/// The end of what is written to a pipe: a process that was forked meanwhile may hold it open.
+constexpr std::string_view end_mark("\0", 1);
+
 bool move(Requested& requested, State from, State to) {
   return requested.state.compare_exchange_strong(from, to, std::memory_order_acq_rel,
                                                  std::memory_order_relaxed);
@@ -75,7 +79,9 @@ bool move(Requested& requested, State from, State to) {
 
 void finish(Requested& requested) {
   requested.text.unmap();
-  if (requested.descriptor != standard_error) os::close_descriptor(requested.descriptor);
+  // In the child of a fork that comes between, the next request's is not this one.
+  const int descriptor = std::exchange(requested.descriptor, standard_error);
+  if (descriptor != standard_error) os::close_descriptor(descriptor);
   requested.state.store(State::unused, std::memory_order_release);
 }
 
@@ -102,6 +108,7 @@ void make_plainly(Requested& requested) {
     os::close_descriptor(number);
   }
   output.write("\n");
+  if (requested.descriptor != standard_error) output.write(end_mark);
   finish(requested);
 }
 
@@ -206,6 +213,7 @@ bool make(const ModuleState& state, Requested& requested) {
       os::Output output(requested.descriptor);
       if (requested.descriptor != standard_error) output.write("g");
       output.write({PyBytes_AS_STRING(bytes), static_cast<std::size_t>(PyBytes_GET_SIZE(bytes))});
+      if (requested.descriptor != standard_error) output.write(end_mark);
     });
     finish(requested);
   }

@@ -40,7 +40,7 @@ PyObject* dump_after(PyObject* module, PyObject* arguments);
 
 /// The function `ask_for_dump(pid, signum, descriptor, is_json)`, for another process than that:
 /// the answer is written to this one's descriptor, a pipe: a '.' at once, then 'g' or 'p' (plain,
-/// never JSON), then the text.
+/// never JSON), then the text and a zero.
 PyObject* ask_for_dump(PyObject* module, PyObject* arguments);
 
 /// Makes what was asked for, if this thread is of the interpreter whose dumps they are. With the
