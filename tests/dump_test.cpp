@@ -19,12 +19,15 @@
 #include "lot/mutex.h"
 #include "lot/parking_lot.h"
 #include "lot/wait_graph.h"
+#include "os/signal_stack.h"
 #include "test_support.h"
 
 namespace {
 std::atomic<int> allocations{0};
 }  // namespace
 
+// Sanitizers have their own, in more forms.
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 void* operator new(std::size_t size) {
   allocations.fetch_add(1, std::memory_order_relaxed);
   if (void* const memory = std::malloc(size)) return memory;
@@ -36,6 +39,7 @@ void operator delete(void* memory) noexcept {
 void operator delete(void* memory, std::size_t) noexcept {
   std::free(memory);
 }
+#endif
 
 namespace underthread {
 namespace {

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import threading
+import time
 import unittest
 
 from programs import OURS, PATIENCE, Program, is_asleep, run, wait_for
@@ -59,6 +60,7 @@ class Running:
         program = Program(SETUP + text)
         self.process = program.start([*OURS, *flags], env={**os.environ, **(environment or {})})
         self.pid = self.process.pid
+        self.started = time.monotonic()
         self._stderr = ""
         self._reader = threading.Thread(target=self._read_stderr, daemon=True)
         self._reader.start()
@@ -233,6 +235,144 @@ class DumpBySignal(unittest.TestCase):
         with open(os.path.join(os.readlink(f"/proc/{program.pid}/cwd"), "done"), "w"):
             pass
         self.assertEqual(program.answer(), "went on\n")
+
+    def test_a_wait_that_was_interrupted_before_it_began_is_not_shown(self):
+        # Its thread has waited for something before, which may be gone.
+        program = Running(
+            self,
+            """
+    say_ready()
+    def nothing(): pass
+    while not os.path.exists("done"):
+        thread = threading.Thread(target=nothing)
+        thread.start()
+        thread.join()
+    """,
+        ).await_ready()
+        for _ in range(300):
+            program.quit()
+        program.await_text("underthread: process")
+        with open(os.path.join(os.readlink(f"/proc/{program.pid}/cwd"), "done"), "w"):
+            pass
+        program.answer()
+
+    def test_threads_that_run_start_and_end_meanwhile_do_not_crash_it(self):
+        # faulthandler looks at them while they do.
+        program = Running(
+            self,
+            """
+    import _thread
+    def work(depth=0):
+        if depth < 20: return work(depth + 1)
+        return [object() for _ in range(10)]
+    # None of them waits for anything of ours, so that none can be asked.
+    def go_on():
+        while True:
+            if _thread._count() < 30: _thread.start_new_thread(work, ())
+            work()
+    for i in range(3): _thread.start_new_thread(go_on, ())
+    mutex = (ctypes.c_char * 64)()
+    ctypes.CDLL(None).pthread_mutex_lock(mutex)
+    say_ready()
+    library = ctypes.CDLL(None)
+    class Time(ctypes.Structure): _fields_ = [("seconds", ctypes.c_long), ("ns", ctypes.c_long)]
+    library.pthread_mutex_timedlock(mutex, ctypes.byref(Time(int(time.time()) + 6, 0)))
+    os._exit(0)
+    """,
+        ).await_ready()
+        while program.process.poll() is None:
+            program.quit()
+            time.sleep(0.01)  # paced
+        self.assertEqual(program.process.returncode, 0, program.stderr[-2000:])
+        self.assertIn("no thread could take the GIL within", program.stderr)
+
+    def test_a_program_that_resets_the_signal_of_timers_is_not_ended_by_it(self):
+        program = Running(
+            self,
+            """
+    for n in signal.valid_signals():
+        if n not in (signal.SIGQUIT, signal.SIGKILL, signal.SIGSTOP, 32, 33): signal.signal(n, signal.SIG_DFL)
+    stick(ctypes.CDLL(None))
+    """,
+            "--dump-after", "0.5",
+        ).await_asleep().quit()
+        program.await_text(": it has no timer to wait for a thread with; this is what")
+        wait_for(lambda: time.monotonic() > program.started + 1, "the time of --dump-after")
+        self.assertIsNone(program.process.poll())
+
+    def test_a_request_that_nobody_could_answer_any_more_ends_nothing(self):
+        program = Running(
+            self,
+            """
+    class Last:
+        def __del__(self, kill=os.kill, pid=os.getpid(), sleep=ctypes.PyDLL(None).usleep):
+            kill(pid, 3)
+            sleep(400000)
+    keep = Last()
+    keep.itself = keep
+    say_ready()
+    """,
+        ).await_ready()
+        program.answer()
+
+    def test_a_file_that_has_the_number_of_a_closed_stderr_is_left_alone(self):
+        with Program(SETUP + """
+    file = open("data", "w")
+    file.write("mine")
+    file.flush()
+    print(file.fileno(), flush=True)
+    os.kill(os.getpid(), signal.SIGQUIT)
+    time.sleep(0.5)
+    print(open("data").read())
+    """) as program:
+            ended = subprocess.run(
+                ["sh", "-c", 'exec "$@" 2>&-', "sh", *OURS, "program.py"], cwd=program.directory, stdout=subprocess.PIPE, text=True)
+        self.assertEqual(ended.stdout, "2\nmine\n")
+
+    def test_a_program_that_is_read_from_a_pipe_is_not_read_from(self):
+        with Program(SETUP + """
+    os.kill(os.getpid(), signal.SIGQUIT)
+    print("went on")
+    """) as program:
+            path = os.path.join(program.directory, "fifo")
+            os.mkfifo(path)
+            writer = subprocess.Popen(["sh", "-c", f"cat {program.name} > fifo"], cwd=program.directory)
+            ended = program.run(OURS, "fifo")
+            writer.wait()
+        self.assertEqual((ended.returncode, ended.stdout), (0, "went on\n"))
+
+    def test_a_stderr_that_nobody_reads_does_not_stop_it(self):
+        with Program(SETUP + """
+    reader, writer = os.pipe()
+    os.dup2(writer, 2)
+    os.set_blocking(2, False)
+    try:
+        while True: os.write(2, b"x" * 65536)
+    except BlockingIOError: pass
+    os.set_blocking(2, True)
+    os.kill(os.getpid(), signal.SIGQUIT)
+    print("went on")
+    """) as program:
+            self.assertEqual(program.run(OURS).stdout, "went on\n")
+
+    def test_near_the_limit_of_recursion_the_program_gets_no_error_of_a_dump(self):
+        self.assertEqual(
+            subprocess.run(
+                [*OURS, "-c", """if True:
+                    import os, signal, sys
+                    def f(n):
+                        if n: return f(n - 1)
+                        os.kill(os.getpid(), signal.SIGQUIT)
+                    for room in range(12, 40):
+                        depth = 0
+                        frame = sys._getframe()
+                        while frame: depth, frame = depth + 1, frame.f_back
+                        f(sys.getrecursionlimit() - depth - room)
+                    print("went on")"""],
+                capture_output=True, text=True,
+            ).stdout,
+            "went on\n",
+        )
 
     def test_an_exception_that_comes_into_the_dump_is_raised_where_it_would_be_without(self):
         for sends, error in (
@@ -456,7 +596,7 @@ class DumpCommand(unittest.TestCase):
         os.kill(program.pid, signal.SIGCONT)
         program.answer()
         program = Running(
-            self, "[signal.signal(n, signal.SIG_DFL) for n in range(34, 65) if n in signal.valid_signals()]; say_ready(); read()"
+            self, "signal.signal(signal.SIGURG, signal.SIG_DFL); say_ready(); read()"
         ).await_ready()
         self.assertRegex(ask(program.pid).stderr, r"process \d+ has reset signal \d+, by which it could be asked")
         program.answer()
@@ -549,13 +689,13 @@ class NothingIsLeft(unittest.TestCase):
     from underthread import _dump
     def taken():
         with open("/proc/self/maps") as file: has_notice = "underthread-dump" in file.read()
-        return int(status("SigCgt"), 16) & (1 << 2 | ((1 << 30) - 1) << 34) != 0, has_notice
+        return int(status("SigCgt"), 16) & (1 << signal.SIGQUIT - 1 | 1 << signal.SIGURG - 1), has_notice
     print(taken())
     _dump.refuse()
     print(taken())
     """
             ),
-            "(True, True)\n(False, False)\n",
+            "(4194308, True)\n(0, False)\n",
         )
 
 

@@ -257,7 +257,9 @@ class NothingIsTouched(unittest.TestCase):
             held.acquire()
             held.acquire(timeout=0.02)
             print(is_caught())
-            """
+            """,
+            # It is a signal of requests for dumps too: test_dump.
+            [*OURS, "--dump-signal", "off"],
         )
         self.assertEqual(out, "False\n")
 

@@ -1,7 +1,7 @@
 """Dumps that are asked for: by ``kill -QUIT``, by ``underthread dump PID``, after a time (``--dump-after``)."""
 
 # Not `signal`, which takes as long to import as all the rest.
-import _signal
+import _signal  # type: ignore
 import os
 
 from underthread import _inspect, _install
@@ -75,27 +75,16 @@ def after(seconds):
         raise RuntimeError("no signal or no timer is to be had")
 
 
-def _answer(is_json, texts):
-    # Before the block, which it would show. What is raised in this thread meanwhile is the program's, and is raised
-    # behind it.
-    all_of_it = _install.core._underthread.snapshot()
-    with _install.core._underthread.hold_interrupts():
-        try:
-            texts.append(_text(is_json, all_of_it))
-        except Exception as error:
-            texts.append(_failure(is_json, error))
-
-
-def _failure(is_json, error):
-    if is_json:
-        return _inspect._json({"process": os.getpid(), "error": repr(error)}) + "\n"
-    return "underthread: process {}: the dump has failed: {!r}\n".format(os.getpid(), error)
-
-
-def _text(is_json, all_of_it):
-    if is_json:
-        return _inspect.dump_json(*all_of_it)
-    return "underthread: process {}\n{}\n".format(os.getpid(), _inspect.dump_text(*all_of_it))
+def _answer(is_json, all_of_it):
+    # Interrupts are held off here, and what is raised is the dump's own.
+    try:
+        if is_json:
+            return _inspect.dump_json(*all_of_it)
+        return "underthread: process {}\n{}\n".format(os.getpid(), _inspect.dump_text(*all_of_it))
+    except Exception as error:
+        if is_json:
+            return _inspect._json({"process": os.getpid(), "error": repr(error)}) + "\n"
+        return "underthread: process {}: the dump has failed: {!r}\n".format(os.getpid(), error)
 
 
 def _lend_stacks(core):

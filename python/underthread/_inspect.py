@@ -24,7 +24,7 @@ def thread_name(thread):
     named = python_thread(thread[_IDENT])
     name = getattr(named, "_name", None) or thread[_NAME]
     if name:
-        return str(name)
+        return printable(str(name))
     return "main thread" if thread[_IS_MAIN] else "thread {}".format(thread[_NATIVE_ID])
 
 
@@ -94,22 +94,53 @@ def frames(frame):
     return found
 
 
-def source_line(filename, number):
-    """That line of a file, without blanks around it; "": it cannot be read."""
-    # linecache may be just being imported, and takes no part of a file.
-    try:
-        with open(filename, "rb") as file:
-            for current, line in enumerate(file, 1):
-                if current == number:
-                    return line.decode("utf-8", "replace").strip()
-    except Exception:
-        pass  # whatever is gone, the file or open() itself
-    return ""
+class Sources:
+    """Lines of source files, each file read once."""
+
+    # linecache may be just being imported.
+    def __init__(self):
+        self._files = {}
+
+    def line(self, filename, number):
+        """That line, without blanks around it; "": it cannot be read."""
+        if filename not in self._files:
+            self._files[filename] = self._read(filename)
+        lines = self._files[filename]
+        return printable(lines[number - 1].decode("utf-8", "replace").strip()) if 0 < number <= len(lines) else ""
+
+    @staticmethod
+    def _read(filename):
+        try:
+            # A pipe or a terminal would be read from, and waited for.
+            descriptor = os.open(filename, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+            try:
+                status = os.fstat(descriptor)
+                if status.st_mode & 0o170000 != 0o100000 or status.st_size > _LARGEST_SOURCE:
+                    return []
+                parts = []
+                while True:
+                    part = os.read(descriptor, 1 << 20)
+                    if not part:
+                        return b"".join(parts).split(b"\n")
+                    parts.append(part)
+            finally:
+                os.close(descriptor)
+        except Exception:
+            return []  # whatever is gone, the file or os itself
 
 
-def frame_text(filename, number, function):
-    line = source_line(filename, number)
-    return "{}:{} in {}{}".format(filename, number, function, ": " + line if line else "")
+_LARGEST_SOURCE = 16 << 20
+
+
+def printable(text):
+    """Without what a terminal would take for orders."""
+    return text if text.isprintable() else "".join(
+        each if each.isprintable() else ascii(each)[1:-1] for each in text)
+
+
+def frame_text(filename, number, function, sources):
+    line = sources.line(filename, number)
+    return "{}:{} in {}{}".format(printable(filename), number, function, ": " + line if line else "")
 
 
 def place_text(frame):
@@ -117,8 +148,8 @@ def place_text(frame):
     all_frames = frames(frame)
     for place in all_frames:
         if not _is_on_the_way(place[0]):
-            return frame_text(*place)
-    return frame_text(*all_frames[0]) if all_frames else ""
+            return frame_text(*place, Sources())
+    return frame_text(*all_frames[0], Sources()) if all_frames else ""
 
 
 def deadlock_text(kind, is_orphaned, threads):
@@ -174,7 +205,7 @@ def dump_text(threads, locks, deadlocks, shown=lambda frames: frames):
         lines.append(_deadlock_line(*deadlocks[0], names) + ("; and {} more".format(more) if more else ""))
     stuck = {ident for deadlock in deadlocks for ident in deadlock[2]}
     holders = {thread[_WAIT][_BLOCKER] for thread in waiting}
-    stacks = sys._current_frames()
+    stacks, sources = sys._current_frames(), Sources()
 
     def interest(thread):
         # Deadlocks, who holds what others wait for, then who has waited longest, then the rest.
@@ -185,7 +216,7 @@ def dump_text(threads, locks, deadlocks, shown=lambda frames: frames):
         lines += ["", "{} {}".format(thread_text(thread), wait_text(thread, names))]
         if thread[_HOLDS]:
             lines.append("  it holds interrupts off")
-        lines += ["  at {}".format(frame_text(*frame)) for frame in shown(frames(stacks.get(thread[_IDENT])))]
+        lines += ["  at {}".format(frame_text(*frame, sources)) for frame in shown(frames(stacks.get(thread[_IDENT])))]
     free = [lock for lock in locks if not lock[6]]
     if free:
         lines.append("")

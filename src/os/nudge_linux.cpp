@@ -13,6 +13,7 @@
 
 #include "os/cancellation.h"
 #include "os/futex.h"
+#include "os/request_signal.h"
 #include "os/signal_front.h"
 #include "os/signal_mask.h"
 #include "os/signal_stack.h"
@@ -48,10 +49,12 @@ void add(void (*nudged)()) noexcept {
   }
 }
 
+/// Requests have the same signal, and hand on what is none of them.
 bool is_ours(int signum) noexcept {
   struct sigaction action = {};
-  return sigaction(signum, nullptr, &action) == 0 && (action.sa_flags & SA_SIGINFO) == 0 &&
-         action.sa_handler == Nudge::handle;
+  return sigaction(signum, nullptr, &action) == 0 &&
+         ((action.sa_flags & SA_SIGINFO) != 0 ? action.sa_sigaction == handle_request
+                                              : action.sa_handler == Nudge::handle);
 }
 
 // Takes it if the program does nothing about it. Where two threads do so at once, both have the
@@ -107,7 +110,8 @@ void Nudge::let_go() noexcept {
   action.sa_handler = SIG_DFL;
   sigemptyset(&action.sa_mask);
   struct sigaction before = {};
-  if (!is_ours(SIGURG) || sigaction(SIGURG, &action, &before) != 0) return;
+  if (!is_ours(SIGURG) || is_request_signal(SIGURG) || sigaction(SIGURG, &action, &before) != 0)
+    return;
   // Somebody has installed one between the look and this: it stays.
   if ((before.sa_flags & SA_SIGINFO) != 0 || before.sa_handler != Nudge::handle)
     sigaction(SIGURG, &before, nullptr);

@@ -4,7 +4,12 @@
 // A handler is put only where it is wanted, and the action before comes back unless the program has
 // set another since. System calls that a request comes into end with EINTR, as by any handler that
 // a Python program sets. Children by fork have the same handlers, and none of the timers.
+//
+// Processes and timers use SIGURG, as nudges do: whoever resets its handler, or becomes another
+// process, ignores it by default, where a real-time signal would end the process.
 #pragma once
+
+#include <csignal>
 
 #include <atomic>
 #include <cstddef>
@@ -21,10 +26,13 @@ struct Request {
   };
   From from = From::anybody;
   int signum = 0;
+  /// Whether a timer could ask in this thread, once the handler has returned.
+  bool may_have_timer = false;
   std::uint64_t process = 0;  ///< who asked, for `From::process`
   int value = 0;              ///< as `ask_process` or the timer was given it
 };
 
+/// @param signum  by which people ask; SIGURG: by which processes and timers do
 /// @param asked  async-signal-safe; called in whatever thread takes the signal, with errno kept
 /// @return 0, or an errno value: nothing was changed
 int take_request_signal(int signum, void (*asked)(const Request&)) noexcept;
@@ -32,6 +40,9 @@ int take_request_signal(int signum, void (*asked)(const Request&)) noexcept;
 bool is_request_signal(int signum) noexcept;
 /// The action that was there before is in force again, unless the program has set another since.
 void give_back_request_signal(int signum) noexcept;
+
+/// The handler, for who compares.
+void handle_request(int signum, siginfo_t* info, void* context);
 
 /// The last real-time signal about which nobody does anything; 0: there is none.
 int unused_real_time_signal() noexcept;
@@ -46,6 +57,13 @@ int open_descriptor_of(std::uint64_t process, int descriptor) noexcept;
 /// A descriptor with exactly that number for the same file; false: the number is in use, or not to
 /// be had. Async-signal-safe.
 bool duplicate_as(int descriptor, int number) noexcept;
+/// Calls a function in a child that is a copy of this process at this moment, with this thread
+/// alone: what crashes there, or never comes back, is not this process. Waits until it has ended,
+/// for a second at most. The program's `wait` does not see it. Async-signal-safe.
+/// @return false: there can be no child, or it did not end well
+bool run_in_copy(void (*function)(void*), void* argument) noexcept;
+
+bool is_open(int descriptor) noexcept;
 /// Async-signal-safe.
 void close_descriptor(int descriptor) noexcept;
 
@@ -68,13 +86,13 @@ class KeptText {
   std::size_t room_ = 0;
 };
 
-/// A timer of the kernel's that asks this process, `From::timer`: first after a time, and then
-/// again and again, if there is a pause. Times are in ns. Async-signal-safe.
+/// A timer of the kernel's that asks in the thread that has started it, `From::timer`: first after
+/// a time, and then again and again, if there is a pause. Times are in ns. Async-signal-safe.
 class RequestTimer {
  public:
   /// @param value  from 0 to 15
-  /// @return false: the system has no timer left
-  bool start(int signum, int value, std::int64_t first, std::int64_t pause) noexcept;
+  /// @return false: the system has no timer left, or SIGURG has another handler
+  bool start(int value, std::int64_t first, std::int64_t pause) noexcept;
   void stop() noexcept;
   /// In the child of a fork, which has none.
   void forget() noexcept { timer_.store(-1, std::memory_order_relaxed); }

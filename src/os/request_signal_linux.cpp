@@ -9,9 +9,13 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
+#include <ucontext.h>
 #include <unistd.h>
 
+#include "os/nudge.h"
 #include "os/signal_stack.h"
 #include "os/write.h"
 
@@ -30,10 +34,15 @@ constinit std::array<char, 16> timer_marks = {};
 /// What `ask_process` sends has this above its value: another program may queue this signal too.
 constexpr std::uint64_t asks = 0x75647265'00000000u;
 
-void on_request(int signum, siginfo_t* info, void*) {
+}  // namespace
+
+void handle_request(int signum, siginfo_t* info, void* context) {
   const KeptErrno kept;
   Request request;
   request.signum = signum;
+  // The thread's own mask, without what is blocked while the handler runs.
+  const sigset_t& mask = static_cast<const ucontext_t*>(context)->uc_sigmask;
+  request.may_have_timer = sigismember(&mask, SIGURG) == 0;
   const auto value = reinterpret_cast<std::uintptr_t>(info->si_value.sival_ptr);
   const auto* const mark = static_cast<const char*>(info->si_value.sival_ptr);
   if (info->si_code == SI_TIMER && mark >= timer_marks.begin() && mark < timer_marks.end()) {
@@ -43,12 +52,12 @@ void on_request(int signum, siginfo_t* info, void*) {
     request.from = Request::From::process;
     request.process = static_cast<std::uint64_t>(info->si_pid);
     request.value = static_cast<int>(value & 0xFFFFFFFF);
+  } else if (signum == SIGURG) {
+    return Nudge::handle(signum);
   }
   // acquire: pairs with the release in `take_request_signal`.
   asked_function.load(std::memory_order_acquire)(request);
 }
-
-}  // namespace
 
 int take_request_signal(int signum, void (*asked)(const Request&)) noexcept {
   if (signum <= 0 || signum >= NSIG) return EINVAL;
@@ -56,10 +65,14 @@ int take_request_signal(int signum, void (*asked)(const Request&)) noexcept {
   if (is_request_signal(signum)) return 0;
   struct sigaction ours = {};
   sigemptyset(&ours.sa_mask);
-  ours.sa_sigaction = on_request;
+  ours.sa_sigaction = handle_request;
   ours.sa_flags = on_signal_stack | SA_SIGINFO;
   struct sigaction old = {};
   if (sigaction(signum, &ours, &old) != 0) return errno;
+  if ((old.sa_flags & SA_SIGINFO) == 0 && old.sa_handler == Nudge::handle) {
+    old = {};
+    old.sa_handler = SIG_DFL;
+  }
   before[static_cast<std::size_t>(signum)] = old;
   return 0;
 }
@@ -67,7 +80,7 @@ int take_request_signal(int signum, void (*asked)(const Request&)) noexcept {
 bool is_request_signal(int signum) noexcept {
   struct sigaction action = {};
   return signum > 0 && sigaction(signum, nullptr, &action) == 0 &&
-         (action.sa_flags & SA_SIGINFO) != 0 && action.sa_sigaction == on_request;
+         (action.sa_flags & SA_SIGINFO) != 0 && action.sa_sigaction == handle_request;
 }
 
 void give_back_request_signal(int signum) noexcept {
@@ -118,11 +131,50 @@ std::uint64_t process_id() noexcept {
   return static_cast<std::uint64_t>(getpid());
 }
 
+bool run_in_copy(void (*function)(void*), void* argument) noexcept {
+  // The system's own call: the program's handlers of forks are not for this. Without a signal to
+  // the parent, so that only who asks for such children waits for it.
+  const long child = syscall(SYS_clone, 0, nullptr, nullptr, nullptr, nullptr);
+  if (child == 0) {
+    // What crashes leaves no core, and runs no handler.
+    constexpr rlimit none = {0, 0};
+    setrlimit(RLIMIT_CORE, &none);
+    for (const int signum : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGPIPE, SIGTERM}) {
+      struct sigaction as_ever = {};
+      as_ever.sa_handler = SIG_DFL;
+      sigaction(signum, &as_ever, nullptr);
+      sigset_t only;
+      sigemptyset(&only);
+      sigaddset(&only, signum);
+      pthread_sigmask(SIG_UNBLOCK, &only, nullptr);
+    }
+    function(argument);
+    syscall(SYS_exit_group, 0);
+  }
+  if (child < 0) return false;
+  constexpr timespec pause = {0, 5'000'000};
+  int status = 0;
+  for (int left = 200; left >= 0; --left) {
+    const long ended = syscall(SYS_wait4, child, &status, WNOHANG | __WALL, nullptr);
+    if (ended == child) return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    if (ended < 0 && errno != EINTR) return false;
+    if (left > 0) syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &pause, nullptr);
+  }
+  syscall(SYS_kill, child, SIGKILL);
+  while (syscall(SYS_wait4, child, &status, __WALL, nullptr) < 0 && errno == EINTR) {
+  }
+  return false;
+}
+
 bool duplicate_as(int descriptor, int number) noexcept {
   // The lowest from there on that is free: never one that somebody opens at this moment.
   const int made = fcntl(descriptor, F_DUPFD_CLOEXEC, number);
   if (made >= 0 && made != number) close(made);
   return made == number;
+}
+
+bool is_open(int descriptor) noexcept {
+  return fcntl(descriptor, F_GETFD) >= 0;
 }
 
 void close_descriptor(int descriptor) noexcept {
@@ -150,11 +202,14 @@ void KeptText::unmap() noexcept {
   size_ = room_ = 0;
 }
 
-bool RequestTimer::start(int signum, int value, std::int64_t first, std::int64_t pause) noexcept {
+bool RequestTimer::start(int value, std::int64_t first, std::int64_t pause) noexcept {
   stop();
+  if (!is_request_signal(SIGURG)) return false;
   struct sigevent event = {};
-  event.sigev_notify = SIGEV_SIGNAL;
-  event.sigev_signo = signum;
+  // A thread's own: no `sigwait` of another takes it.
+  event.sigev_notify = SIGEV_THREAD_ID;
+  event._sigev_un._tid = static_cast<pid_t>(syscall(SYS_gettid));
+  event.sigev_signo = SIGURG;
   event.sigev_value.sival_ptr = &timer_marks[static_cast<std::size_t>(value)];
   // The system's own call, since the C library's allocates.
   int timer = -1;

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "os/nudge.h"
+#include "os/request_signal.h"
 #include "os/signal_stack.h"
 #include "os/thread_sanitizer.h"
 
@@ -40,8 +41,11 @@ void on_signal(int signum, siginfo_t* info, void*) {
 }
 
 SignalAction kind_of(const struct sigaction& action) noexcept {
+  // What requests take is as good as untouched, as what nudges take is.
   if ((action.sa_flags & SA_SIGINFO) != 0)
-    return action.sa_sigaction == on_signal ? SignalAction::ours : SignalAction::foreign;
+    return action.sa_sigaction == on_signal        ? SignalAction::ours
+           : action.sa_sigaction == handle_request ? SignalAction::system_default
+                                                   : SignalAction::foreign;
   if (action.sa_handler == SIG_DFL || action.sa_handler == Nudge::handle)
     return SignalAction::system_default;
   if (action.sa_handler == SIG_IGN) return SignalAction::ignored;
@@ -50,8 +54,10 @@ SignalAction kind_of(const struct sigaction& action) noexcept {
 
 bool is_nudges(int signum) noexcept {
   struct sigaction action = {};
-  return sigaction(signum, nullptr, &action) == 0 && (action.sa_flags & SA_SIGINFO) == 0 &&
-         action.sa_handler == Nudge::handle;
+  return sigaction(signum, nullptr, &action) == 0 &&
+         ((action.sa_flags & SA_SIGINFO) != 0
+              ? signum == SIGURG && action.sa_sigaction == handle_request
+              : action.sa_handler == Nudge::handle);
 }
 
 }  // namespace

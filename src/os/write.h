@@ -3,6 +3,7 @@
 
 #include <cerrno>
 #include <csignal>
+#include <cstdint>
 #include <string_view>
 
 namespace underthread::os {
@@ -20,8 +21,9 @@ class KeptErrno {
 };
 
 /// Writes to a descriptor. That nobody reads it any more is no signal: SIGPIPE is blocked while
-/// this exists, and taken away. Where the descriptor has O_NONBLOCK and no room, it waits for that,
-/// for at most two seconds at a time. Async-signal-safe; in the thread that made it.
+/// this exists, and taken away. Where there is no room it waits for that, for two seconds in all: a
+/// full pipe or a terminal that is stopped holds nobody up for ever. Async-signal-safe; in the
+/// thread that made it.
 class Output {
  public:
   explicit Output(int descriptor) noexcept;
@@ -37,6 +39,7 @@ class Output {
   const int descriptor_;
   bool is_broken_ = false;
   bool has_sigpipe_ = false;
+  std::int64_t patience_ = 2'000'000'000;  ///< ns
   sigset_t mask_;
 };
 

@@ -1,15 +1,20 @@
 #include "os/write.h"
 
+#include <algorithm>
 #include <ctime>
 
 #include <poll.h>
 #include <pthread.h>
 #include <unistd.h>
 
+#include "os/futex.h"
+
 namespace underthread::os {
 namespace {
 
-constexpr int patience_ms = 2'000;
+/// A pipe that has room takes as much at once, whether or not it may block.
+constexpr std::size_t most_at_once = 4096;
+constexpr std::int64_t ms = 1'000'000;
 
 sigset_t sigpipe() noexcept {
   sigset_t only;
@@ -38,13 +43,20 @@ Output::~Output() {
 bool Output::write(std::string_view text) noexcept {
   const KeptErrno kept;
   while (!text.empty() && !is_broken_) {
-    const ssize_t written = ::write(descriptor_, text.data(), text.size());
+    const std::int64_t before = now();
+    pollfd room = {descriptor_, POLLOUT, 0};
+    const int found = poll(&room, 1, static_cast<int>(patience_ / ms));
+    patience_ -= now() - before;
+    if (patience_ < 0) patience_ = 0;
+    if (found == 0) {
+      is_broken_ = true;
+      break;
+    }
+    const ssize_t written =
+        found < 0 ? -1 : ::write(descriptor_, text.data(), std::min(text.size(), most_at_once));
     if (written >= 0) {
       text.remove_prefix(static_cast<std::size_t>(written));
-    } else if (errno == EAGAIN) {
-      pollfd room = {descriptor_, POLLOUT, 0};
-      is_broken_ = poll(&room, 1, patience_ms) == 0;
-    } else if (errno != EINTR) {
+    } else if (errno != EINTR && errno != EAGAIN) {
       is_broken_ = true;
       // Another's would have ended the program before, or is blocked and pending since then: that
       // it is one signal with ours cannot be told apart.

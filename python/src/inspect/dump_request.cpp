@@ -1,7 +1,9 @@
 #include "inspect/dump_request.h"
 
+#include <algorithm>
 #include <array>
 #include <atomic>
+#include <csignal>
 #include <cstdint>
 #include <cstdio>
 #include <string>
@@ -9,6 +11,7 @@
 #include <utility>
 
 #include "cpython/gil.h"
+#include "inspect/seen_objects.h"
 #include "interrupts/interrupts.h"
 #include "interrupts/main_thread.h"
 #include "interrupts/reserved_signal.h"
@@ -61,7 +64,7 @@ constinit os::RequestTimer after_timer;
 // The rest is the main interpreter's, set with its GIL and, but for these, read with it. Relaxed:
 // numbers on their own, which signal handlers read.
 constinit std::atomic<int> peoples_signal{0};
-constinit std::atomic<int> processes_signal{0};
+constinit std::atomic<bool> has_standard_error{false};
 constinit std::atomic<int> stacks_signal{0};
 constinit std::atomic<int> stacks_descriptor{-1};
 constinit std::atomic<os::SignalHandler> write_stacks{nullptr};
@@ -92,23 +95,38 @@ void put_head(TextBuffer& text) {
   text << "underthread: process " << os::process_id();
 }
 
-void make_plainly(Requested& requested) {
+struct Stacks {
+  os::SignalHandler write;
+  int signum;
+  int from;
+  int to;
+};
+
+/// In a copy of the process: faulthandler looks at threads that go on meanwhile, which may crash
+/// it.
+void write_stacks_of(void* argument) {
+  const Stacks& stacks = *static_cast<const Stacks*>(argument);
+  if (os::duplicate_as(stacks.from, stacks.to)) stacks.write(stacks.signum);
+}
+
+void make_plainly(Requested& requested, std::string_view why) {
+  const bool is_pipe = requested.descriptor != standard_error;
   os::Output output(requested.descriptor);
   TextBuffer head;
-  if (requested.descriptor != standard_error) head << "p";
+  if (is_pipe) head << "p";
   put_head(head);
-  head << ": no thread could take the GIL within 0.2 s; this is what its signal handler can see\n";
-  output.write(head.view());
-  output.write(requested.text.view());
-  const os::SignalHandler stacks = write_stacks.load(std::memory_order_acquire);
-  const int number = stacks_descriptor.load(std::memory_order_relaxed);
-  if (stacks && os::duplicate_as(requested.descriptor, number)) {
+  head << ": " << why << "; this is what its signal handler saw\n";
+  const bool is_heard = output.write(head.view()) && output.write(requested.text.view());
+  Stacks stacks = {write_stacks.load(std::memory_order_acquire),
+                   stacks_signal.load(std::memory_order_relaxed), requested.descriptor,
+                   stacks_descriptor.load(std::memory_order_relaxed)};
+  if (is_heard && stacks.write) {
     output.write("\n");
-    stacks(stacks_signal.load(std::memory_order_relaxed));
-    os::close_descriptor(number);
+    if (!os::run_in_copy(write_stacks_of, &stacks))
+      output.write("(the stacks cannot all be read)\n");
   }
   output.write("\n");
-  if (requested.descriptor != standard_error) output.write(end_mark);
+  if (is_pipe) output.write(end_mark);
   finish(requested);
 }
 
@@ -130,10 +148,10 @@ void passed(Requested& requested) {
   if (ticks < ticks_to_plain) ask_another(ticks - 1);
   if (ticks < ticks_to_plain || !move(requested, State::wanted, State::being_made)) return;
   requested.timer.stop();
-  make_plainly(requested);
+  make_plainly(requested, "no thread could take the GIL within 0.2 s");
 }
 
-void want(int descriptor, bool is_json, int signum) {
+void want(const os::Request& request, int descriptor, bool is_json) {
   for (std::size_t i = 0; i < all_requested.size(); ++i) {
     Requested& requested = all_requested[i];
     if (!move(requested, State::unused, State::filled)) continue;
@@ -145,37 +163,44 @@ void want(int descriptor, bool is_json, int signum) {
     lot::try_each_thread([&threads](std::uint32_t) { ++threads; });
     requested.text.make_room(threads * text_of_thread);
     say_dump([&requested](std::string_view line) { requested.text.add(line); });
-    const bool is_timed = requested.timer.start(signum, static_cast<int>(i), tick, tick);
+    const bool is_timed =
+        request.may_have_timer && requested.timer.start(static_cast<int>(i), tick, tick);
     requested.state.store(State::wanted, std::memory_order_release);
     trip_main_thread_in_handler();
     wake_main_thread();
     signal_was_handled();
     // Without a timer nobody would come back to it.
-    if (!is_timed && move(requested, State::wanted, State::being_made)) make_plainly(requested);
+    if (!is_timed && move(requested, State::wanted, State::being_made))
+      make_plainly(requested, "it has no timer to wait for a thread with");
     return;
   }
-  // As many are under way as there is room for.
-  if (descriptor != standard_error) os::close_descriptor(descriptor);
+  os::Output output(descriptor);
+  TextBuffer text;
+  if (descriptor != standard_error) text << ".p";
+  put_head(text);
+  text << ": too many dumps are asked for at this moment\n";
+  output.write(text.view());
+  if (descriptor == standard_error) return;
+  output.write(end_mark);
+  os::close_descriptor(descriptor);
 }
 
 void asked(const os::Request& request) {
-  const int people = peoples_signal.load(std::memory_order_relaxed);
-  const int others = processes_signal.load(std::memory_order_relaxed);
-  const int signum = others != 0 ? others : people;
   switch (request.from) {
     case os::Request::From::anybody:
-      // That number means something else to whoever has sent it: what happens without us.
-      if (request.signum != people) os::die_of_signal(request.signum);
-      return want(standard_error, false, signum);
+      if (has_standard_error.load(std::memory_order_relaxed)) want(request, standard_error, false);
+      return;
     case os::Request::From::timer:
       if (request.value == after_value) {
         after_timer.stop();
-        return want(standard_error, false, signum);
+        if (has_standard_error.load(std::memory_order_relaxed))
+          want(request, standard_error, false);
+        return;
       }
       return passed(all_requested[static_cast<std::size_t>(request.value) % all_requested.size()]);
     case os::Request::From::process: {
       const int to = os::open_descriptor_of(request.process, request.value & ~json_bit);
-      if (to >= 0) want(to, (request.value & json_bit) != 0, signum);
+      if (to >= 0) want(request, to, (request.value & json_bit) != 0);
       return;
     }
   }
@@ -192,36 +217,60 @@ void forget_parents_requests() {
 
 // --- With the GIL
 
-/// False: a Python error is set.
+/// The text, as bytes; null: there is none, and no error. Errors are the dump's own.
+PyObject* make_text(const ModuleState& state, bool is_json, PyObject* all_of_it) {
+#if PY_VERSION_HEX >= 0x030B0000
+  // Of no concern to a program's trace function.
+  PyThreadState* const me = PyThreadState_Get();
+  PyThreadState_EnterTracing(me);
+#endif
+  PyObject* const text =
+      PyObject_CallFunction(state.dump_handler, "OO", is_json ? Py_True : Py_False, all_of_it);
+#if PY_VERSION_HEX >= 0x030B0000
+  PyThreadState_LeaveTracing(me);
+#endif
+  PyObject* const bytes =
+      text ? PyUnicode_AsEncodedString(text, "utf-8", "backslashreplace") : nullptr;
+  PyErr_Clear();
+  Py_XDECREF(text);
+  return bytes;
+}
+
+/// False: a Python error is set, which has nothing to do with the dump.
 bool make(const ModuleState& state, Requested& requested) {
-  PyObject* const texts = PyList_New(0);
-  PyObject* const done = texts
-                             ? PyObject_CallFunction(state.dump_handler, "OO",
-                                                     requested.is_json ? Py_True : Py_False, texts)
-                             : nullptr;
+  // Before interrupts are held off, which it would show.
+  PyObject* const all_of_it = snapshot(nullptr, nullptr);
+  if (!all_of_it) PyErr_Clear();
+  // What is raised in this thread meanwhile is the program's, and is raised behind it.
+  PyObject* const hold =
+      all_of_it ? PyObject_CallNoArgs(reinterpret_cast<PyObject*>(state.interrupts->hold_type))
+                : nullptr;
+  if (!hold) PyErr_Clear();
+  PyObject* const entered = hold ? PyObject_CallMethod(hold, "__enter__", nullptr) : nullptr;
+  // What ran out is ours, and not what a handler raised.
+  if (!entered && PyErr_Occurred() &&
+      (PyErr_ExceptionMatches(PyExc_MemoryError) || PyErr_ExceptionMatches(PyExc_RecursionError)))
+    PyErr_Clear();
   PyObject *type = nullptr, *value = nullptr, *traceback = nullptr;
   PyErr_Fetch(&type, &value, &traceback);
-  PyObject* const bytes =
-      texts && PyList_GET_SIZE(texts) > 0
-          ? PyUnicode_AsEncodedString(PyList_GET_ITEM(texts, 0), "utf-8", "backslashreplace")
-          : nullptr;
-  if (!bytes) {
-    PyErr_Clear();
-    without_gil([&] { make_plainly(requested); });
-  } else {
-    without_gil([&] {
-      os::Output output(requested.descriptor);
-      if (requested.descriptor != standard_error) output.write("g");
-      output.write({PyBytes_AS_STRING(bytes), static_cast<std::size_t>(PyBytes_GET_SIZE(bytes))});
-      if (requested.descriptor != standard_error) output.write(end_mark);
-    });
+  PyObject* const bytes = entered ? make_text(state, requested.is_json, all_of_it) : nullptr;
+  without_gil([&] {
+    if (!bytes) return make_plainly(requested, "it has no memory or stack left for more");
+    os::Output output(requested.descriptor);
+    if (requested.descriptor != standard_error) output.write("g");
+    output.write({PyBytes_AS_STRING(bytes), static_cast<std::size_t>(PyBytes_GET_SIZE(bytes))});
+    if (requested.descriptor != standard_error) output.write(end_mark);
     finish(requested);
-  }
+  });
   Py_XDECREF(bytes);
-  Py_XDECREF(texts);
+  Py_XDECREF(all_of_it);
   PyErr_Restore(type, value, traceback);
-  const bool well = done != nullptr;
-  Py_XDECREF(done);
+  PyObject* const left =
+      entered ? PyObject_CallMethod(hold, "__exit__", "OOO", Py_None, Py_None, Py_None) : nullptr;
+  const bool well = left || !PyErr_Occurred();
+  Py_XDECREF(left);
+  Py_XDECREF(entered);
+  Py_XDECREF(hold);
   return well;
 }
 
@@ -230,12 +279,21 @@ bool make_in_main_thread() {
   return !all || make_requested_dumps(state_of(all->module));
 }
 
+/// With the GIL.
 void give_back() {
-  after_timer.stop();
   os::give_back_request_signal(peoples_signal.exchange(0, std::memory_order_relaxed));
-  os::give_back_request_signal(processes_signal.exchange(0, std::memory_order_relaxed));
+  os::give_back_request_signal(SIGURG);
+  after_timer.stop();
+  write_stacks.store(nullptr, std::memory_order_release);
+  for (Requested& requested : all_requested) {
+    if (!move(requested, State::wanted, State::being_made)) continue;
+    requested.timer.stop();
+    finish(requested);
+  }
   notice.take_down();
   owner = nullptr;
+  const lot::Locked locked(lot::settings);
+  let_go_of_nudges();
 }
 
 }  // namespace
@@ -284,6 +342,8 @@ PyObject* take_dump_requests(PyObject* module, PyObject* arguments) {
   call_at_check(make_in_main_thread);
   Py_XSETREF(state.dump_handler, Py_NewRef(handler));
   owner = &state;
+  // Where it is closed, what the program opens next is not for dumps.
+  has_standard_error.store(os::is_open(standard_error), std::memory_order_relaxed);
   if (signum != 0) {
     if (const int error = os::take_request_signal(signum, asked)) {
       errno = error;
@@ -291,15 +351,13 @@ PyObject* take_dump_requests(PyObject* module, PyObject* arguments) {
     }
     peoples_signal.store(signum, std::memory_order_relaxed);
   }
-  if (!os::is_request_signal(processes_signal.load(std::memory_order_relaxed))) {
-    const int unused = os::unused_real_time_signal();
+  // Not where the program uses it.
+  if (!os::is_request_signal(SIGURG) &&
+      os::signal_action(SIGURG) == os::SignalAction::system_default &&
+      os::take_request_signal(SIGURG, asked) == 0) {
     std::array<char, 64> name{};
-    std::snprintf(name.data(), name.size(), "underthread-dump:%d", unused);
-    const bool is_taken = unused != 0 && os::take_request_signal(unused, asked) == 0;
-    if (is_taken && notice.put_up(name.data()))
-      processes_signal.store(unused, std::memory_order_relaxed);
-    else if (is_taken)
-      os::give_back_request_signal(unused);
+    std::snprintf(name.data(), name.size(), "underthread-dump:%d", SIGURG);
+    notice.put_up(name.data());
   }
   Py_RETURN_TRUE;
 }
@@ -325,10 +383,8 @@ PyObject* set_stacks_signal(PyObject*, PyObject* arguments) {
 PyObject* dump_after(PyObject*, PyObject* arguments) {
   double seconds = 0;
   if (!PyArg_ParseTuple(arguments, "d", &seconds)) return nullptr;
-  const int others = processes_signal.load(std::memory_order_relaxed);
-  const int signum = others != 0 ? others : peoples_signal.load(std::memory_order_relaxed);
-  const auto first = static_cast<std::int64_t>(seconds * 1e9);
-  return PyBool_FromLong(signum != 0 && after_timer.start(signum, after_value, first, 0));
+  const auto first = std::max<std::int64_t>(static_cast<std::int64_t>(seconds * 1e9), 1);
+  return PyBool_FromLong(owner && after_timer.start(after_value, first, 0));
 }
 
 PyObject* ask_for_dump(PyObject*, PyObject* arguments) {

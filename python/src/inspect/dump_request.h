@@ -22,9 +22,9 @@ namespace underthread::python {
 struct ModuleState;
 
 /// The function `take_dump_requests(handler or None, signum, only_if_unused)`: from now on
-/// `handler(is_json, texts)` appends the text to a list. `signum`: by which people ask; 0: none.
-/// `only_if_unused`: not one that has a handler; returns False where that is so. None: nobody is to
-/// ask any more. In the main thread of the main interpreter; elsewhere a RuntimeError.
+/// `handler(is_json, (threads, locks, deadlocks))` returns the text. `signum`: by which people ask;
+/// 0: none. `only_if_unused`: not one that has a handler; returns False where that is so. None:
+/// nobody is to ask any more. In the main thread of the main interpreter; elsewhere a RuntimeError.
 PyObject* take_dump_requests(PyObject* module, PyObject* arguments);
 
 /// The function `unused_signal()`: a real-time signal about which nobody does anything; 0: none.

@@ -33,8 +33,8 @@ bool run_handlers(lot::ThreadRecord& me) {
 /// eyes of whoever looks from its handlers.
 class LeftWait {
  public:
-  explicit LeftWait(lot::ThreadRecord& me) : me_(me), outer_(me.left_wait), wait_(me.waiter) {
-    me.left_wait = &wait_;
+  LeftWait(lot::ThreadRecord& me, bool is_known) : me_(me), outer_(me.left_wait), wait_(me.waiter) {
+    me.left_wait = is_known ? &wait_ : nullptr;
   }
   ~LeftWait() { me_.left_wait = outer_; }
   LeftWait(const LeftWait&) = delete;
@@ -85,6 +85,7 @@ Blocked wait_for(const ModuleState& state, lot::ThreadRecord& me, Beside beside,
     }
     lot::WaitEnd end = lot::WaitEnd::timed_out;
     Refusal refusal;
+    const std::uint64_t waits_before = me.waiter.number;
     without_gil([&] { is_refused(refusal, [&] { end = park(wait); }); });
     if (refusal.type) {
       refusal.raise();
@@ -112,7 +113,8 @@ Blocked wait_for(const ModuleState& state, lot::ThreadRecord& me, Beside beside,
       // Taken before the handlers run: an interrupt that comes while they do ends the next wait.
       lot::take_pending(me);
     }
-    const LeftWait left(me);
+    // One that was interrupted before it stood in a queue is not known.
+    const LeftWait left(me, me.waiter.number != waits_before);
     if (end == lot::WaitEnd::interrupted && !make_requested_dumps(state)) return Blocked::raised;
     if (beside == Beside::handlers) {
       if (!run_handlers(me)) return Blocked::raised;
