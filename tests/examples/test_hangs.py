@@ -15,7 +15,7 @@ PAGE = (SOURCE / "docs" / "inspect.md").read_text(encoding="utf-8")
 
 def as_shown(text):
     """Without what differs from run to run."""
-    text = re.sub(r"\S*/(\w+)\.py:(\d+)", r"\1.py:\2", text)
+    text = re.sub(r"(?m)^( *at ).*/(\w+\.py:\d+)", r"\1\2", text)
     text = re.sub(r"\b0x[0-9a-f]+|\b\d+(\.\d+)? (us|ms|s)\b|(?<=ident )\d+|(?<=native id )\d+|(?<=process )\d+", "#", text)
     # Which of the two comes last to close it.
     return re.sub(r"\b(one|two)\b", "#", text)

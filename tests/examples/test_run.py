@@ -105,7 +105,7 @@ class Run(unittest.TestCase):
         hangs = lines.index("And a program that hangs (examples/python/hangs/transfer.py):")
         self.assertRegex(lines[hangs - 2], r"^The same numbers three times, of all \d+ identifiers\.$")
         self.assertEqual(lines[hangs + 1], "underthread: deadlock: 2 threads wait for each other")
-        self.assertRegex(lines[-1], r"at \S*transfer.py:12 in move: with second:$")
+        self.assertRegex(lines[-1], r"at .*transfer.py:12 in move: with second:$")
         self.assertNotIn("\r", err, "a progress bar, and no terminal")
 
     def test_main_job_on_a_terminal_shows_progress_and_stops_at_ctrl_c(self):
