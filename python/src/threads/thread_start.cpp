@@ -13,6 +13,7 @@
 #include "interrupts/signal_fronts.h"
 #include "latch.h"
 #include "lot/thread_record.h"
+#include "os/native_thread.h"
 #include "state/module_state.h"
 #include "threads/thread_bootstrap.h"
 #include "threads/thread_handle.h"
@@ -419,10 +420,13 @@ PyObject* set_name(PyObject* module, PyObject* arguments, PyObject* names) {
   Py_ssize_t size = 0;
   const char* const text = name ? PyUnicode_AsUTF8AndSize(name, &size) : nullptr;
   lot::ThreadRecord* const me = lot::current();
-  if (text && me)
+  if (text && me) {
     lot::set_name(*me, {text, static_cast<std::size_t>(size)});
-  else
+    // The interpreter may have cut it in the middle of a character.
+    os::set_thread_name(text);
+  } else {
     PyErr_Clear();
+  }
   return done;
 }
 #endif
