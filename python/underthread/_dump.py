@@ -2,7 +2,9 @@
 
 # Not `signal`, which takes as long to import as all the rest.
 import _signal  # type: ignore
+import _thread
 import os
+import sys
 
 from underthread import _inspect, _install
 
@@ -78,13 +80,25 @@ def after(seconds):
 def _answer(is_json, all_of_it):
     # Interrupts are held off here, and what is raised is the dump's own.
     try:
+        stacks = _stacks(all_of_it[0])
         if is_json:
-            return _inspect.dump_json(*all_of_it)
-        return "underthread: process {}\n{}\n".format(os.getpid(), _inspect.dump_text(*all_of_it))
+            return _inspect.dump_json(*all_of_it, stacks=stacks)
+        return "underthread: process {}\n{}\n".format(os.getpid(), _inspect.dump_text(*all_of_it, stacks=stacks))
     except Exception as error:
         if is_json:
             return _inspect._json({"process": os.getpid(), "error": repr(error)}) + "\n"
         return "underthread: process {}: the dump has failed: {!r}\n".format(os.getpid(), error)
+
+
+def _stacks(threads):
+    """None: all that there are."""
+    if getattr(sys, "_is_gil_enabled", lambda: True)():
+        return None
+    here = _thread.get_ident()
+    if any(thread[_inspect._IS_MAIN] and thread[_inspect._IDENT] == here for thread in threads):
+        return None
+    # Without a GIL all threads are stopped for it, and the main one, which has not answered, may be in C for ever.
+    return {here: sys._getframe()}
 
 
 def _lend_stacks(core):

@@ -183,8 +183,9 @@ def _name_in(names, ident):
     return names.get(ident, "thread (ident {})".format(ident))
 
 
-def dump_text(threads, locks, deadlocks, shown=lambda frames: frames):
-    """All of it, what matters most first; ends with a newline. ``shown``: of a stack's frames, those to be shown."""
+def dump_text(threads, locks, deadlocks, shown=lambda frames: frames, stacks=None):
+    """All of it, what matters most first; ends with a newline. ``shown``: of a stack's frames, those to be shown;
+    ``stacks``: frames by ident, those of all threads if it is not given."""
     names = {thread[_IDENT]: thread_name(thread) for thread in threads}
     waiting = [thread for thread in threads if thread[_WAIT]]
     lines = ["{} thread{}: {} in waits of underthread, {} elsewhere".format(
@@ -205,7 +206,7 @@ def dump_text(threads, locks, deadlocks, shown=lambda frames: frames):
         lines.append(_deadlock_line(*deadlocks[0], names) + ("; and {} more".format(more) if more else ""))
     stuck = {ident for deadlock in deadlocks for ident in deadlock[2]}
     holders = {thread[_WAIT][_BLOCKER] for thread in waiting}
-    stacks, sources = sys._current_frames(), Sources()
+    stacks, sources = sys._current_frames() if stacks is None else stacks, Sources()
 
     def interest(thread):
         # Deadlocks, who holds what others wait for, then who has waited longest, then the rest.
@@ -226,9 +227,9 @@ def dump_text(threads, locks, deadlocks, shown=lambda frames: frames):
     return "\n".join(lines) + "\n"
 
 
-def dump_json(threads, locks, deadlocks):
+def dump_json(threads, locks, deadlocks, stacks=None):
     """The same for machines, on one line, with a newline. What is in it: docs/inspect.md."""
-    stacks = sys._current_frames()
+    stacks = sys._current_frames() if stacks is None else stacks
     return _json({
         "process": os.getpid(),
         "threads": [_thread_object(thread, stacks.get(thread[_IDENT])) for thread in threads],
