@@ -20,6 +20,7 @@
 #include "lot/parking_lot.h"
 #include "lot/wait_graph.h"
 #include "os/signal_stack.h"
+#include "os/thread_sanitizer.h"
 #include "test_support.h"
 
 namespace {
@@ -281,6 +282,8 @@ TEST(Dump, InASignalHandlerOfAnyThreadInAStorm) {
 }
 
 TEST(Dump, OfThreadsThatAForkLeftBehindSaysThatTheyAreNoMore) {
+  if (os::is_under_thread_sanitizer())
+    GTEST_SKIP() << "ThreadSanitizer starts no thread in the child of a fork of several";
   Lock lock;
   std::atomic<bool> holds{false};
   const Thread holder([&] {
