@@ -246,20 +246,23 @@ class DumpBySignal(unittest.TestCase):
         program = Running(
             self,
             """
-    say_ready()
+    import _thread
+    until = time.monotonic() + 5
+    def ask():
+        while time.monotonic() < until:
+            os.kill(os.getpid(), signal.SIGQUIT)
+            time.sleep(0.0005)
+    _thread.start_new_thread(ask, ())
     def nothing(): pass
-    while not os.path.exists("done"):
+    while time.monotonic() < until:
         thread = threading.Thread(target=nothing)
         thread.start()
         thread.join()
+    print("went on")
     """,
-        ).await_ready()
-        for _ in range(300):
-            program.quit()
-        program.await_text("underthread: process")
-        with open(os.path.join(os.readlink(f"/proc/{program.pid}/cwd"), "done"), "w"):
-            pass
-        program.answer()
+        )
+        self.assertEqual(program.answer(), "went on\n")
+        self.assertIn("underthread: process", program.stderr)
 
     def test_threads_that_run_start_and_end_meanwhile_do_not_crash_it(self):
         # faulthandler looks at them while they do.
@@ -267,15 +270,13 @@ class DumpBySignal(unittest.TestCase):
             self,
             """
     import _thread
-    def work(depth=0):
-        if depth < 20: return work(depth + 1)
-        return [object() for _ in range(10)]
+    def descend(depth):
+        return descend(depth - 1) if depth else 0
     # None of them waits for anything of ours, so that none can be asked.
-    def go_on():
-        while True:
-            if _thread._count() < 30: _thread.start_new_thread(work, ())
-            work()
-    for i in range(3): _thread.start_new_thread(go_on, ())
+    def work():
+        descend(200)
+        _thread.start_new_thread(work, ())
+    for i in range(4): _thread.start_new_thread(work, ())
     mutex = (ctypes.c_char * 64)()
     ctypes.CDLL(None).pthread_mutex_lock(mutex)
     say_ready()
