@@ -5,6 +5,7 @@
 //     stuck [MODULE]    MODULE: a library with an underthread of its own, with a thread that waits
 #include <underthread/underthread.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
@@ -140,7 +141,11 @@ int main(int argc, char** argv) {
   started("last", [] { sleep_for(1h); });
   await_waiting(11);
   // So that threads' waits are of different lengths, whoever measures.
-  std::this_thread::sleep_for(20ms);
+  const auto lasts_long = [](const ThreadSeen& thread) {
+    return !thread.wait || thread.wait->lasted >= 20ms;
+  };
+  for (Snapshot all = snapshot(); !std::ranges::all_of(all.threads, lasts_long); all = snapshot())
+    std::this_thread::sleep_for(1ms);
 
   if (argc > 1) {
     void* const module = dlopen(argv[1], RTLD_NOW | RTLD_LOCAL);
