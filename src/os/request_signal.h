@@ -25,7 +25,6 @@ struct Request {
     timer,    ///< by `RequestTimer`
   };
   From from = From::anybody;
-  int signum = 0;
   /// Whether a timer could ask in this thread, once the handler has returned.
   bool may_have_timer = false;
   std::uint64_t process = 0;  ///< who asked, for `From::process`

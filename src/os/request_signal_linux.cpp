@@ -39,7 +39,6 @@ constexpr std::uint64_t asks = 0x75647265'00000000u;
 void handle_request(int signum, siginfo_t* info, void* context) {
   const KeptErrno kept;
   Request request;
-  request.signum = signum;
   // The thread's own mask, without what is blocked while the handler runs.
   const sigset_t& mask = static_cast<const ucontext_t*>(context)->uc_sigmask;
   request.may_have_timer = sigismember(&mask, SIGURG) == 0;

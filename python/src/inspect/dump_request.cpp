@@ -16,6 +16,7 @@
 #include "interrupts/main_thread.h"
 #include "interrupts/reserved_signal.h"
 #include "lot/fork.h"
+#include "lot/mutex.h"
 #include "lot/parking_lot.h"
 #include "lot/thread_record.h"
 #include "lot/wait_graph.h"
@@ -70,7 +71,7 @@ constinit std::atomic<int> stacks_descriptor{-1};
 constinit std::atomic<os::SignalHandler> write_stacks{nullptr};
 constinit os::Notice notice;
 /// Whose requests they are; null: nobody's.
-constinit const ModuleState* owner = nullptr;
+constinit std::atomic<const ModuleState*> owner{nullptr};
 
 /// The end of what is written to a pipe: a process that was forked meanwhile may hold it open.
 constexpr std::string_view end_mark("\0", 1);
@@ -217,15 +218,31 @@ void forget_parents_requests() {
 
 // --- With the GIL
 
+/// @param handler  a reference; null: none
+void set_handler(ModuleState& state, PyObject* handler) {
+  {
+    const lot::Locked locked(lot::settings);
+    std::swap(handler, state.dump_handler);
+  }
+  Py_XDECREF(handler);
+}
+
 /// The text, as bytes; null: there is none, and no error. Errors are the dump's own.
 PyObject* make_text(const ModuleState& state, bool is_json, PyObject* all_of_it) {
+  PyObject* handler = nullptr;
+  {
+    // Without a GIL the main thread may be refusing dumps.
+    const lot::Locked locked(lot::settings);
+    handler = Py_XNewRef(state.dump_handler);
+  }
+  if (!handler) return nullptr;
 #if PY_VERSION_HEX >= 0x030B0000
   // Of no concern to a program's trace function.
   PyThreadState* const me = PyThreadState_Get();
   PyThreadState_EnterTracing(me);
 #endif
   PyObject* const text =
-      PyObject_CallFunction(state.dump_handler, "OO", is_json ? Py_True : Py_False, all_of_it);
+      PyObject_CallFunction(handler, "OO", is_json ? Py_True : Py_False, all_of_it);
 #if PY_VERSION_HEX >= 0x030B0000
   PyThreadState_LeaveTracing(me);
 #endif
@@ -233,6 +250,7 @@ PyObject* make_text(const ModuleState& state, bool is_json, PyObject* all_of_it)
       text ? PyUnicode_AsEncodedString(text, "utf-8", "backslashreplace") : nullptr;
   PyErr_Clear();
   Py_XDECREF(text);
+  Py_DECREF(handler);
   return bytes;
 }
 
@@ -255,7 +273,9 @@ bool make(const ModuleState& state, Requested& requested) {
   PyErr_Fetch(&type, &value, &traceback);
   PyObject* const bytes = entered ? make_text(state, requested.is_json, all_of_it) : nullptr;
   without_gil([&] {
-    if (!bytes) return make_plainly(requested, "it has no memory or stack left for more");
+    if (!bytes)
+      return make_plainly(requested, type ? "the handler of a signal raised before it was made"
+                                          : "it has no memory or stack left for more");
     os::Output output(requested.descriptor);
     if (requested.descriptor != standard_error) output.write("g");
     output.write({PyBytes_AS_STRING(bytes), static_cast<std::size_t>(PyBytes_GET_SIZE(bytes))});
@@ -291,7 +311,7 @@ void give_back() {
     finish(requested);
   }
   notice.take_down();
-  owner = nullptr;
+  owner.store(nullptr, std::memory_order_relaxed);
   const lot::Locked locked(lot::settings);
   let_go_of_nudges();
 }
@@ -299,7 +319,7 @@ void give_back() {
 }  // namespace
 
 bool make_requested_dumps(const ModuleState& state) {
-  if (owner != &state || is_finalizing()) return true;
+  if (owner.load(std::memory_order_relaxed) != &state || is_finalizing()) return true;
   for (Requested& requested : all_requested) {
     if (requested.state.load(std::memory_order_relaxed) != State::wanted ||
         !move(requested, State::wanted, State::being_made))
@@ -311,7 +331,7 @@ bool make_requested_dumps(const ModuleState& state) {
 }
 
 void refuse_dump_requests(ModuleState& state) {
-  if (owner == &state) give_back();
+  if (owner.load(std::memory_order_relaxed) == &state) give_back();
 }
 
 PyObject* take_dump_requests(PyObject* module, PyObject* arguments) {
@@ -328,7 +348,7 @@ PyObject* take_dump_requests(PyObject* module, PyObject* arguments) {
   ModuleState& state = state_of(module);
   if (handler == Py_None) {
     refuse_dump_requests(state);
-    Py_CLEAR(state.dump_handler);
+    set_handler(state, nullptr);
     Py_RETURN_TRUE;
   }
   if (signum != peoples_signal.load(std::memory_order_relaxed))
@@ -340,8 +360,8 @@ PyObject* take_dump_requests(PyObject* module, PyObject* arguments) {
   if (!reserve_signal()) return nullptr;
   lot::call_in_fork_child(forget_parents_requests);
   call_at_check(make_in_main_thread);
-  Py_XSETREF(state.dump_handler, Py_NewRef(handler));
-  owner = &state;
+  set_handler(state, Py_NewRef(handler));
+  owner.store(&state, std::memory_order_relaxed);
   // Where it is closed, what the program opens next is not for dumps.
   has_standard_error.store(os::is_open(standard_error), std::memory_order_relaxed);
   if (signum != 0) {
@@ -384,7 +404,8 @@ PyObject* dump_after(PyObject*, PyObject* arguments) {
   double seconds = 0;
   if (!PyArg_ParseTuple(arguments, "d", &seconds)) return nullptr;
   const auto first = std::max<std::int64_t>(static_cast<std::int64_t>(seconds * 1e9), 1);
-  return PyBool_FromLong(owner && after_timer.start(after_value, first, 0));
+  return PyBool_FromLong(owner.load(std::memory_order_relaxed) &&
+                         after_timer.start(after_value, first, 0));
 }
 
 PyObject* ask_for_dump(PyObject*, PyObject* arguments) {
