@@ -347,7 +347,7 @@ class DumpBySignal(unittest.TestCase):
         self.assertEqual(program.process.returncode, -signal.SIGQUIT)
 
     def test_what_is_no_signal_is_an_error(self):
-        for name, why in (("KILL", "KILL cannot be used for dumps"), ("HUPP", "'HUPP' is no signal"), ("99", "'99' is no signal")):
+        for name, why in (("KILL", "KILL cannot be used for dumps"), ("URG", "URG cannot be used for dumps"), ("HUPP", "'HUPP' is no signal"), ("99", "'99' is no signal")):
             ended = subprocess.run([*OURS, "--dump-signal", name, "-c", ""], capture_output=True, text=True)
             self.assertEqual(ended.returncode, 2)
             self.assertTrue(ended.stderr.startswith(f"underthread: --dump-signal: {why}\n"), ended.stderr)

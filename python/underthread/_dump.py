@@ -11,8 +11,9 @@ from underthread import _inspect, _install
 VARIABLE = "UNDERTHREAD_DUMP_SIGNAL"
 DEFAULT = "QUIT"
 
-# What ends the process whatever it does, stops it, or comes from a fault of the very thread.
-_UNUSABLE = ("KILL", "STOP", "SEGV", "BUS", "FPE", "ILL")
+# What ends the process whatever it does, stops it, comes from a fault of the very thread, or is what processes and
+# timers ask by.
+_UNUSABLE = ("KILL", "STOP", "SEGV", "BUS", "FPE", "ILL", "URG")
 
 
 def signal_number(name):
@@ -22,7 +23,7 @@ def signal_number(name):
     if word in ("NONE", "OFF", "0"):
         return None if word == "OFF" else 0
     word = word[3:] if word.startswith("SIG") and word[3:] else word
-    number = int(word) if word.isdigit() else getattr(_signal, "SIG" + word, None)
+    number = int(word) if word.isdecimal() else getattr(_signal, "SIG" + word, None)
     if not isinstance(number, int) or number not in _signal.valid_signals():
         raise ValueError("{!r} is no signal".format(name))
     if number in [getattr(_signal, "SIG" + each) for each in _UNUSABLE]:
